@@ -1,0 +1,296 @@
+import asyncio
+
+import pytest
+
+from tests.agents.fakes import MemoryLog, MemoryMarks, catalogued, record_of
+from watson.agents.jobs import Job, JobBoard
+from watson.agents.lister import Listings
+from watson.agents.ports import Outbox, partition_of
+from watson.agents.tracker import Tracker
+from watson.errors import ReasonCode, Refused
+from watson.events import (
+    ImageDiscovered,
+    JobCancelled,
+    JobChanged,
+    JobOptions,
+    ManifestSubmitted,
+    ModelRegistered,
+    PartitionProgressed,
+    Record,
+    Source,
+    decode,
+)
+from watson.settings import Settings
+
+PARTITIONS = 4
+
+
+async def known_model(reference):
+    if reference == "unknown":
+        raise Refused(ReasonCode.MODEL_UNKNOWN, "there is no model 'unknown'")
+    return ModelRegistered(name="m", model_version="1", model_kind="k", weights_sha256="0" * 64, categories=("cat",))
+
+
+class Line:
+    """Discover with everything around it in memory: what it sends comes back to it, as through Kafka."""
+
+    def __init__(self, tmp_path, marks=None, **settings):
+        self.settings = Settings(
+            partitions=PARTITIONS, page_size=3, credit_min=4, backoff=0.001, attempts=3, **settings
+        )
+        self.log = MemoryLog()
+        self.images, self.job_marks = marks or (MemoryMarks(), MemoryMarks())
+        box = Outbox(self.log, "discover", "", PARTITIONS)
+        self.tracker = Tracker(self.images, box, self.settings)
+        self.board = JobBoard(self.job_marks, box, known_model, self.settings)
+        self.crashes = []
+        self.listings = Listings(self.board, box, self.settings, self.crashes.append)
+        self.read = 0
+        self.lost = lambda _record: False
+
+    async def start(self):
+        for partition in range(PARTITIONS):
+            await self.tracker.assign(partition)
+            self.board.assign(partition)
+
+    async def submit(self, manifest):
+        home = partition_of(manifest.job.encode(), PARTITIONS)
+        return await self.board.handle(record_of(manifest, partition=home), manifest)
+
+    async def turn(self, *, end=True):
+        """Deliver what was sent, end the images that arrived, say the ledgers."""
+        await asyncio.sleep(0.005)
+        for record in self.log.records[self.read :]:
+            self.read += 1
+            event = decode(record)
+            if self.lost(record):
+                continue
+            await self.deliver(record, event)
+            if end and isinstance(event, ImageDiscovered):
+                done = catalogued().model_copy(update={"image_key": event.image_key, "job": event.job})
+                await self.tracker.handle(record_of(done, partition=record.partition), done)
+        await self.tracker.say()
+        assert self.crashes == []
+
+    async def deliver(self, record: Record, event):
+        if isinstance(event, PartitionProgressed):
+            await self.board.handle(record, event)
+        else:
+            await self.tracker.handle(record, event)
+
+    async def until(self, state: str, job="job", turns=200):
+        for _ in range(turns):
+            await self.turn()
+            if job in self.board.jobs and self.board.jobs[job].mark.state == state:
+                return self.board.jobs[job]
+        raise AssertionError(f"still {self.board.jobs[job].mark}")
+
+    def sent(self) -> list[str]:
+        return [event.original.uri for event in self.log.events(ImageDiscovered)]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for n in range(20):
+        (folder / f"{n:02}.jpg").write_bytes(b"x")
+    return folder
+
+
+def manifest(folder, job="job", **more) -> ManifestSubmitted:
+    return ManifestSubmitted(job=job, dataset="data", source=Source(kind="directory", uri=str(folder)), **more)
+
+
+async def test_a_job_lists_its_source_and_completes_when_every_image_has_ended(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    job = await line.until("complete")
+    assert (job.mark.listed, job.total.discovered, job.total.catalogued) == (20, 20, 20)
+    assert len(set(line.sent())) == len(line.sent()) == 20
+    states = [event.state for event in line.log.events(JobChanged)]
+    assert states[0] == "listing"
+    assert states[-2:] == ["draining", "complete"]
+
+
+async def test_images_carry_the_model_with_the_version_that_its_name_meant_at_submission(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures, model="m"))
+    await line.until("complete")
+    assert {event.model for event in line.log.events(ImageDiscovered)} == {"m@1"}
+    assert [event.name for event in line.log.events(ModelRegistered)] == ["m"]
+
+
+async def test_no_more_images_are_in_flight_than_the_credit_allows(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    for _ in range(5):
+        await line.turn(end=False)
+    assert len(line.sent()) == 4
+
+
+async def test_a_small_job_is_not_stuck_behind_a_large_one(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures, job="large"))
+    for _ in range(5):
+        await line.turn(end=False)
+    small = tmp_path / "small"
+    small.mkdir()
+    (small / "one.jpg").write_bytes(b"x")
+    await line.submit(manifest(small, job="small"))
+    await line.turn(end=False)
+    assert [event.job for event in line.log.events(ImageDiscovered)].index("small") <= 4
+
+
+async def test_a_source_without_pictures_completes_at_once(tmp_path):
+    (tmp_path / "empty").mkdir()
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(tmp_path / "empty"))
+    job = await line.until("complete")
+    assert job.mark.listed == 0
+
+
+async def test_a_source_that_does_not_exist_fails_the_job_with_the_reason(tmp_path):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(tmp_path / "nowhere"))
+    job = await line.until("failed")
+    assert "nowhere" in job.mark.message
+    assert line.log.events(JobChanged)[-1].message == job.mark.message
+
+
+async def test_a_model_that_is_unknown_fails_the_job_before_anything_is_listed(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures, model="unknown"))
+    job = await line.until("failed")
+    assert "unknown" in job.mark.message
+    assert line.sent() == []
+
+
+async def test_the_same_manifest_again_starts_nothing(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    wanted = manifest(pictures)
+    await line.submit(wanted)
+    assert await line.submit(wanted) == "repeated"
+    await line.until("complete")
+    assert await line.submit(wanted.model_copy(update={"time": wanted.time.replace(year=2100)})) == "repeated"
+    assert len(line.sent()) == 20
+
+
+async def test_another_manifest_under_the_same_job_id_is_refused(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    with pytest.raises(Refused, match="choose another job id"):
+        await line.submit(manifest(pictures, options=JobOptions(long_side=64)))
+
+
+async def test_a_failed_job_that_is_submitted_again_is_listed_again(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    wanted = manifest(tmp_path / "later")
+    await line.submit(wanted)
+    await line.until("failed")
+    pictures.rename(tmp_path / "later")
+    await line.submit(wanted.model_copy(update={"time": wanted.time.replace(year=2100)}))
+    job = await line.until("complete")
+    assert job.total.catalogued == 20
+
+
+async def test_a_manifest_in_another_partition_is_passed_on_to_the_jobs_home(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    wanted = manifest(pictures)
+    home = partition_of(b"job", PARTITIONS)
+    await line.board.handle(record_of(wanted, partition=(home + 1) % PARTITIONS), wanted)
+    (passed,) = line.log.records
+    assert (passed.topic, passed.partition) == ("manifests", home)
+    assert line.board.jobs == {}
+    assert decode(passed).id == wanted.id
+
+
+async def test_a_cancelled_job_sends_no_more_images(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    await line.turn(end=False)
+    before = len(line.sent())
+    home = partition_of(b"job", PARTITIONS)
+    await line.board.handle(record_of(JobCancelled(job="job"), partition=home), JobCancelled(job="job"))
+    for _ in range(5):
+        await line.turn()
+    assert len(line.sent()) == before
+    assert line.log.events(JobChanged)[-1].state == "cancelled"
+
+
+@pytest.mark.parametrize("turns", range(9))
+async def test_a_worker_killed_in_the_middle_of_a_listing_is_followed_by_one_that_misses_and_repeats_none(
+    tmp_path, pictures, turns
+):
+    first = Line(tmp_path)
+    await first.start()
+    await first.submit(manifest(pictures))
+    for _ in range(turns):
+        await first.turn()
+    await first.listings.close()
+    sent_before = first.sent()
+    heir = Line(tmp_path, marks=(first.images, first.job_marks))
+    heir.log.records = list(first.log.records)
+    heir.read = first.read
+    await heir.start()
+    job = await heir.until("complete")
+    assert (job.total.listed, job.total.discovered, job.total.catalogued) == (20, 20, 20)
+    assert set(heir.sent()) == {f"file://{path}" for path in pictures.iterdir()}
+    again = len(heir.sent()) - len(set(heir.sent()))
+    assert again <= heir.settings.page_size  # of the page in progress, with the same ids
+    assert heir.sent()[: len(sent_before)] == sent_before
+
+
+async def test_entries_that_the_transport_lost_are_listed_again(tmp_path, pictures):
+    line = Line(tmp_path, redrive_after=0.05)
+    await line.start()
+    dropped = []
+
+    def lose_three(record):
+        if record.topic == "image-discovered" and len(dropped) < 3:
+            dropped.append(record)
+            return True
+        return False
+
+    line.lost = lose_three
+    await line.submit(manifest(pictures))
+    for _ in range(400):
+        await line.turn()
+        for job in list(line.board.jobs.values()):
+            await line.board.relist_if_lost(job)
+        if line.board.jobs["job"].mark.state == "complete":
+            break
+    total = line.board.jobs["job"].total
+    assert (total.listed, total.discovered, total.catalogued) == (20, 20, 20)
+    assert len(dropped) == 3
+
+
+def test_older_progress_never_undoes_newer():
+    job = Job(0, mark=None)
+    new = PartitionProgressed(job="j", partition=1, listed=5, discovered=5, catalogued=3, quarantined=0)
+    old = PartitionProgressed(job="j", partition=1, listed=5, discovered=5, catalogued=2, quarantined=0)
+    from watson.stages.discover import Counts
+
+    assert job.note(1, Counts.of(new))
+    assert not job.note(1, Counts.of(old))
+    assert job.total.catalogued == 3
+
+
+def test_the_home_of_a_key_is_where_kafkas_java_client_puts_it():
+    # Source: murmur2 test vectors of org.apache.kafka.common.utils.UtilsTest.testMurmur2
+    from aiokafka.partitioner import murmur2
+
+    assert murmur2(b"21") - (1 << 32 if murmur2(b"21") >= 1 << 31 else 0) == -973932308
+    assert partition_of(b"21", 7) == (-973932308 & 0x7FFFFFFF) % 7

@@ -1,0 +1,127 @@
+import asyncio
+
+import pytest
+
+from tests.agents.fakes import FakeDelivery, MemoryLog, delivered, discovered, outbox, record_of
+from watson.agents.loop import Loop
+from watson.agents.quarantine import quarantine_undecodable
+from watson.errors import PartitionRevoked, ReasonCode
+from watson.events import ImageQuarantined, Record
+
+
+def deliveries(number: int) -> list[FakeDelivery]:
+    return [FakeDelivery(record_of(discovered(n), offset=n)) for n in range(number)]
+
+
+async def never(record, refused):
+    raise AssertionError(refused)
+
+
+async def test_every_event_is_acknowledged_after_its_handler_returned():
+    some, seen = deliveries(50), []
+
+    async def handle(record, event):
+        await asyncio.sleep(0)
+        assert not some[record.offset].acked
+        seen.append(event.image_key)
+        return "emitted"
+
+    await Loop("test", handle, never, window=8).consume(delivered(some))
+    assert all(delivery.acked for delivery in some)
+    assert len(set(seen)) == 50
+
+
+async def test_at_most_a_window_of_events_is_worked_on_at_once():
+    busy, most = 0, 0
+
+    async def handle(record, event):
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.001)
+        busy -= 1
+        return "emitted"
+
+    await Loop("test", handle, never, window=4).consume(delivered(deliveries(30)))
+    assert most == 4
+
+
+async def test_an_event_whose_handler_raises_is_not_acknowledged_and_ends_the_loop():
+    some = deliveries(3)
+
+    async def handle(record, event):
+        if record.offset == 1:
+            raise OSError("database away")
+        return "emitted"
+
+    with pytest.raises(OSError, match="database away"):
+        await Loop("test", handle, never, window=1).consume(delivered(some))
+    assert [delivery.acked for delivery in some] == [True, False, False]
+
+
+async def test_a_cancelled_loop_lets_events_in_progress_finish():
+    some, begun = deliveries(1), asyncio.Event()
+
+    async def handle(record, event):
+        begun.set()
+        await asyncio.sleep(0.05)
+        return "emitted"
+
+    async def endless():
+        yield some[0]
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(Loop("test", handle, never, window=2).consume(endless()))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert some[0].acked
+
+
+async def test_a_record_that_cannot_be_decoded_goes_to_the_dead_letters_and_the_next_one_is_worked_on():
+    log = MemoryLog()
+    bad = Record("image-discovered", 2, 7, b"k", b"\xff\x00 not json", (("h", b"\xfe"),))
+    some, seen = [FakeDelivery(bad), *deliveries(1)], []
+
+    async def handle(record, event):
+        seen.append(event)
+        return "emitted"
+
+    async def undecodable(record, refused):
+        return await quarantine_undecodable(outbox(log), record, "preprocess", refused)
+
+    await Loop("test", handle, undecodable, window=1).consume(delivered(some))
+    (letter,) = log.events(ImageQuarantined)
+    assert (letter.failed.topic, letter.failed.partition, letter.failed.offset) == ("image-discovered", 2, 7)
+    assert (letter.failed.key, letter.failed.value, letter.failed.headers) == (bad.key, bad.value, bad.headers)
+    assert letter.reason is ReasonCode.UNDECODABLE_EVENT
+    assert len(seen) == 1
+    assert all(delivery.acked for delivery in some)
+
+
+async def test_a_newer_version_names_the_image_it_is_about_in_the_dead_letter():
+    event = discovered()
+    record = record_of(event)
+    newer = Record(record.topic, 0, 0, record.key, record.value, (("ce_type", b"watson.image-discovered.v99"),))
+    log = MemoryLog()
+
+    async def undecodable(record, refused):
+        return await quarantine_undecodable(outbox(log), record, "preprocess", refused)
+
+    await Loop("test", never, undecodable, window=1).consume(delivered([FakeDelivery(newer)]))
+    (letter,) = log.events(ImageQuarantined)
+    assert (letter.job, letter.image_key) == (event.job, event.image_key)
+    assert letter.reason is ReasonCode.UNSUPPORTED_VERSION
+
+
+async def test_an_event_whose_partition_was_revoked_is_abandoned_and_the_loop_goes_on():
+    some = deliveries(3)
+
+    async def handle(record, event):
+        if record.offset == 1:
+            raise PartitionRevoked("gone")
+        return "emitted"
+
+    await Loop("test", handle, never, window=1).consume(delivered(some))
+    assert [delivery.acked for delivery in some] == [True, False, True]

@@ -1,0 +1,98 @@
+"""Topics on real brokers: Kafka, and the embedded one."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from tests.services import KafkaEndpoint
+from watson.agents.topics import CHANGELOGS, changelog_topic, create_topics, verify_topics
+from watson.errors import BrokerUnavailable, UserError
+from watson.events import TOPICS
+from watson.settings import Settings
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(params=["kafka", pytest.param("tansu", id="embedded")])
+def brokers(request: pytest.FixtureRequest) -> str:
+    server = request.getfixturevalue(request.param)
+    return server.brokers if isinstance(server, KafkaEndpoint) else server
+
+
+pytestmark = pytest.mark.services
+
+
+def _all(settings: Settings) -> set[str]:
+    changelogs = {changelog_topic(role, table, settings) for role, table in CHANGELOGS}
+    return {settings.topic(name) for name in TOPICS} | changelogs
+
+
+async def test_what_is_missing_is_made_and_then_found_right(brokers: str, topic_prefix: str) -> None:
+    settings = Settings(brokers=brokers, topic_prefix=topic_prefix, partitions=3)
+    assert set(await create_topics(settings)) == _all(settings)
+    assert await create_topics(settings) == []
+    await verify_topics(settings)
+
+
+async def test_missing_topics_are_named(brokers: str, topic_prefix: str) -> None:
+    settings = Settings(brokers=brokers, topic_prefix=topic_prefix)
+    with pytest.raises(UserError, match=rf"missing .*{topic_prefix}segmented.*watson topics create"):
+        await verify_topics(settings)
+
+
+async def test_another_number_of_partitions_is_named(brokers: str, topic_prefix: str) -> None:
+    settings = Settings(brokers=brokers, topic_prefix=topic_prefix, partitions=2)
+    await create_topics(settings)
+    more = settings.model_copy(update={"partitions": 5})
+    with pytest.raises(UserError, match=rf"must have 5 partitions .*{topic_prefix}models has 2"):
+        await verify_topics(more)
+    with pytest.raises(UserError, match="must have 5 partitions"):
+        await create_topics(more)
+
+
+async def test_only_the_topics_asked_for_are_verified(kafka: KafkaEndpoint, topic_prefix: str) -> None:
+    settings = Settings(brokers=kafka.brokers, topic_prefix=topic_prefix, partitions=2)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.brokers)
+    await admin.start()
+    await admin.create_topics([NewTopic(f"{topic_prefix}mine", 2, 1)])
+    await admin.close()
+    await verify_topics(settings, [f"{topic_prefix}mine"])
+    with pytest.raises(UserError, match="other"):
+        await verify_topics(settings, [f"{topic_prefix}mine", f"{topic_prefix}other"])
+
+
+async def test_changelogs_and_models_are_compacted_and_nothing_else_expires(
+    kafka: KafkaEndpoint, topic_prefix: str
+) -> None:
+    settings = Settings(brokers=kafka.brokers, topic_prefix=topic_prefix, partitions=1)
+    await create_topics(settings)
+    compacted = {settings.topic("models")} | {changelog_topic(role, table, settings) for role, table in CHANGELOGS}
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.brokers)
+    await admin.start()
+    try:
+        for name in _all(settings):
+            (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+            config = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+            assert config["cleanup.policy"] == ("compact" if name in compacted else "delete")
+            if name not in compacted:
+                assert config["retention.ms"] == "-1"
+    finally:
+        await admin.close()
+
+
+async def test_a_broker_that_is_away_is_tried_for_a_while_and_then_named() -> None:
+    settings = Settings(brokers=f"127.0.0.1:{_free_port()}", broker_wait=1.5)
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable, match=rf"{settings.brokers} \(tried for 1\.5 s\).*WATSON_BROKERS"):
+        await verify_topics(settings)
+    assert 1 < time.monotonic() - began < 10

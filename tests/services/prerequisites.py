@@ -1,0 +1,116 @@
+"""What the machine has to bring for the tests' servers: a JDK, Maven and Go. Where it may, apt installs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.services.report import ServiceError, say
+
+_JAVA_LEAST = (17,)
+_GO_LEAST = (1, 21)  # the first that fetches the newer toolchain which a module asks for
+_INSTALL_SECONDS = 900
+
+
+def java() -> str:
+    """The path of a Java that is new enough: JAVA_HOME's, or else the first on the PATH.
+
+    Raises:
+        ServiceError: there is none, or it is too old.
+    """
+    home = os.environ.get("JAVA_HOME")
+    name = str(Path(home, "bin", "java")) if home else "java"
+    remedy = "Install a JDK 17 or newer (Debian: openjdk-17-jdk-headless), or point JAVA_HOME at one."
+    return _new_enough(name, ["-version"], r'version "([\d.]+)', _JAVA_LEAST, remedy)
+
+
+def maven() -> str:
+    """The path of Maven.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    return _path("mvn", "Install Maven (Debian: maven).")
+
+
+def go() -> str:
+    """The path of a Go that is new enough.
+
+    Raises:
+        ServiceError: there is none, or it is too old.
+    """
+    remedy = "Install Go 1.21 or newer (Debian 13: golang-go; Debian 12's is too old)."
+    return _new_enough("go", ["version"], r"go([\d.]+)", _GO_LEAST, remedy)
+
+
+def _path(name: str, remedy: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise ServiceError(f"The tests' servers need `{name}`, which is not there. {remedy}")
+    return path
+
+
+def _new_enough(name: str, question: list[str], pattern: str, least: tuple[int, ...], remedy: str) -> str:
+    path = _path(name, remedy)
+    asked = subprocess.run([path, *question], capture_output=True, text=True, check=False, timeout=60)
+    shown = (asked.stdout + asked.stderr).strip()
+    found = re.search(pattern, shown)
+    if found is None or tuple(int(part) for part in found[1].strip(".").split(".")) < least:
+        raise ServiceError(f"{path} is not {'.'.join(map(str, least))} or newer; it says: {shown!r}. {remedy}")
+    return path
+
+
+_DEBIAN = ((java, "openjdk-17-jdk-headless"), (maven, "maven"), (go, "golang-go"))
+
+
+def missing() -> dict[str, str]:
+    """What is not there or too old: Debian's package of each, with the message that says so."""
+    found = {}
+    for find, package in _DEBIAN:
+        try:
+            find()
+        except ServiceError as exc:
+            found[package] = str(exc)
+    return found
+
+
+def provide() -> None:
+    """Check for the three; what is missing is installed by apt, as root or by a sudo that asks for no password.
+
+    The environment variable NO_INSTALL=1 forbids installing.
+
+    Raises:
+        ServiceError: something is still missing; says what to install.
+    """
+    lacking = missing()
+    if lacking and (apt := _apt()):
+        say("\n".join(lacking.values()))
+        say(f"Installing with apt-get: {', '.join(lacking)} (NO_INSTALL=1 forbids it) ...")
+        _run([*apt, "update", "-q"])
+        _run([*apt, "install", "-q", "-y", "--no-install-recommends", *lacking])
+        lacking = missing()
+    if lacking:
+        raise ServiceError("\n".join(lacking.values()))
+
+
+def _apt() -> list[str]:
+    """How to call an apt-get that may install; empty where that cannot be."""
+    if os.environ.get("NO_INSTALL") or shutil.which("apt-get") is None:
+        return []
+    if os.geteuid() == 0:
+        return ["apt-get"]
+    sudo = ["sudo", "-n"]
+    allowed = shutil.which("sudo") and subprocess.run([*sudo, "true"], capture_output=True, check=False).returncode == 0
+    return [*sudo, "apt-get"] if allowed else []
+
+
+def _run(command: list[str]) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    code = subprocess.run(
+        command, stdin=subprocess.DEVNULL, env=environment, check=False, timeout=_INSTALL_SECONDS
+    ).returncode
+    if code:
+        raise ServiceError(f"`{' '.join(command)}` ended with code {code}.")

@@ -1,0 +1,127 @@
+import random
+
+import pytest
+
+from tests.agents.fakes import (
+    MemoryMarks,
+    catalogued,
+    discovered,
+    preprocessed,
+    quarantined,
+    record_of,
+)
+from watson.events import JobChanged, JobOptions, ManifestSubmitted, Source
+from watson.stages.project import Projector
+from watson.storage.sqlite import SqliteCatalogue
+
+
+@pytest.fixture
+async def catalogue(tmp_path):
+    rows = SqliteCatalogue(tmp_path / "catalogue.db")
+    await rows.migrate()
+    await rows.open()
+    yield rows
+    await rows.close()
+
+
+SOURCE = Source(kind="s3", uri="s3://bucket/")
+
+
+def manifest() -> ManifestSubmitted:
+    return ManifestSubmitted(job="job", dataset="data", source=SOURCE)
+
+
+def changed(state="listing") -> JobChanged:
+    return JobChanged(
+        job="job", dataset="data", source=SOURCE, model="m@1", options=JobOptions(), state=state, listed=3
+    )
+
+
+async def project(catalogue, events, marks=None) -> Projector:
+    projector = Projector(catalogue, marks or MemoryMarks())
+    await projector.assign(0)
+    for event in events:
+        await projector.apply(record_of(event), event)
+    await projector.flush()
+    return projector
+
+
+async def counts(catalogue) -> dict[str, int]:
+    row = await catalogue.job("job")
+    return {stage: number for stage, number in row.counts.items() if number}
+
+
+async def test_counts_are_numbers_of_distinct_images(catalogue):
+    events = [manifest(), changed(), *(discovered(n) for n in range(3)), preprocessed(0), catalogued(0), quarantined(1)]
+    await project(catalogue, [*events, *events])
+    assert await counts(catalogue) == {"discovered": 3, "preprocessed": 1, "catalogued": 1, "quarantined": 1}
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_any_order_with_any_repetition_ends_in_the_same_rows(catalogue, seed):
+    events = [manifest(), changed(), discovered(0), discovered(1), quarantined(0), catalogued(0), quarantined(1)]
+    shuffled = events + random.Random(seed).choices(events, k=5)
+    random.Random(seed).shuffle(shuffled)
+    await project(catalogue, shuffled)
+    assert await counts(catalogue) == {"discovered": 2, "catalogued": 1, "quarantined": 1}
+    letters = await catalogue.dead_letters("job")
+    assert {str(row.event.image_key): row.resolved for row in letters.items} == {
+        str(discovered(0).image_key): True,
+        str(discovered(1).image_key): False,
+    }
+
+
+async def test_whoever_takes_over_a_partition_writes_the_counts_anew(catalogue):
+    marks = MemoryMarks()
+    projector = Projector(catalogue, marks)
+    await projector.assign(0)
+    for event in [manifest(), changed(), discovered(0), quarantined(0), catalogued(0)]:
+        await projector.apply(record_of(event), event)
+    # it dies here: nothing was flushed
+    heir = Projector(catalogue, marks)
+    await heir.assign(0)
+    await heir.flush()
+    assert await counts(catalogue) == {"discovered": 1, "catalogued": 1}
+
+
+async def test_a_partition_that_was_revoked_is_no_longer_written(catalogue):
+    projector = await project(catalogue, [manifest(), changed(), discovered(0)])
+    projector.revoke(0)
+    event = discovered(1)
+    await projector.apply(record_of(event), event)
+    await projector.flush()
+    assert await counts(catalogue) == {"discovered": 1}
+
+
+async def test_counts_that_could_not_be_written_are_written_at_the_next_flush(catalogue):
+    projector = Projector(catalogue, MemoryMarks())
+    await projector.assign(0)
+    for event in [manifest(), changed(), discovered(0)]:
+        await projector.apply(record_of(event), event)
+    write, catalogue.put_count = catalogue.put_count, None
+    with pytest.raises(TypeError):
+        await projector.flush()
+    catalogue.put_count = write
+    await projector.flush()
+    assert await counts(catalogue) == {"discovered": 1}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (0, 2, 1)])
+async def test_an_image_that_two_stages_quarantined_counts_once_and_both_letters_are_resolved_in_the_end(
+    catalogue, order
+):
+    later = quarantined(0).model_copy(update={"stage": "segment"})
+    events = [quarantined(0), later, catalogued(0)]
+    await project(catalogue, [manifest(), changed(), discovered(0), *(events[place] for place in order)])
+    assert await counts(catalogue) == {"discovered": 1, "catalogued": 1}
+    letters = await catalogue.dead_letters("job")
+    assert [row.resolved for row in letters.items] == [True, True]
+
+
+async def test_an_image_that_two_stages_quarantined_counts_once(catalogue):
+    later = quarantined(0).model_copy(update={"stage": "segment"})
+    marks = MemoryMarks()
+    await project(catalogue, [manifest(), changed(), discovered(0), quarantined(0), later], marks)
+    assert await counts(catalogue) == {"discovered": 1, "quarantined": 1}
+    await project(catalogue, [], marks)
+    assert await counts(catalogue) == {"discovered": 1, "quarantined": 1}

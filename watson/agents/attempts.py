@@ -1,0 +1,80 @@
+"""Tries again what can pass: exponential backoff with jitter, and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from watson import metrics
+from watson.errors import EmitFailed, PartitionRevoked, ReasonCode, Refused, Retriable
+from watson.settings import Settings
+
+__all__ = ["Attempts", "Failure"]
+
+log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
+
+_UNFORESEEN = 3
+"""Tries of what failed by an exception that nobody foresaw: most likely a bug, which waiting does not cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The end of all tries."""
+
+    code: ReasonCode
+    message: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """How often and how patiently a role tries. Times in seconds."""
+
+    role: str
+    most: int
+    backoff: float
+    backoff_max: float
+    timeout: float
+
+    @classmethod
+    def of(cls, role: str, settings: Settings) -> Attempts:
+        """As the settings say."""
+        return cls(role, settings.attempts, settings.backoff, settings.backoff_max, settings.attempt_timeout)
+
+    async def run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
+        """Call ``work`` until it returns, refuses, or has been tried ``most`` times.
+
+        An exception that nobody foresaw counts as one that can pass: a bug that only sometimes bites should not cost a
+        picture, and one that always bites ends as ``internal-error`` with the exception's text.
+
+        Raises:
+            PartitionRevoked, EmitFailed: from ``work``, at once.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await asyncio.wait_for(work(), self.timeout)
+            except (PartitionRevoked, EmitFailed):
+                raise  # not the event's fault: the loop abandons the event, or ends the worker
+            except Refused as refused:
+                return Failure(refused.code, str(refused), attempt)
+            except Retriable as retriable:
+                last = Failure(retriable.code, str(retriable), attempt)
+            except TimeoutError:
+                last = Failure(ReasonCode.RETRIES_EXHAUSTED, f"not done within {self.timeout:g} s", attempt)
+            except Exception as exc:
+                log.exception("unforeseen exception")
+                last = Failure(ReasonCode.INTERNAL_ERROR, f"{type(exc).__name__}: {exc}", attempt)
+            if attempt >= self.most or (last.code is ReasonCode.INTERNAL_ERROR and attempt >= _UNFORESEEN):
+                return last
+            metrics.RETRIES.labels(self.role).inc()
+            delay = min(self.backoff_max, self.backoff * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+            log.warning("trying again", attempt=attempt, seconds=round(delay, 2), why=last.message)
+            await asyncio.sleep(delay)

@@ -1,0 +1,122 @@
+"""What every stage of the chain does with an event: dedup, run, emit, mark.
+
+Emit comes before mark, and each is durable before the next begins: a crash between the two repeats the emission with
+the same id, which the next stage's marks drop. A mark keeps the outcome, so that an event with the header ``redrive``
+has its outcome emitted again without the work being done again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import orjson
+
+from watson import metrics
+from watson.agents.attempts import Attempts, Failure
+from watson.agents.ports import Marks, Outbox
+from watson.agents.quarantine import image_quarantined, quarantine_undecodable
+from watson.agents.turns import Turns
+from watson.errors import ReasonCode, RecordTooLarge, Refused
+from watson.events import REDRIVE, RETRY, Event, ImageEvent, ImageQuarantined, Record, encode_value
+from watson.events.topics import EVENT_TYPES
+from watson.stages.stage import ChainStage
+
+__all__ = ["ChainLink", "Outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an event: the event emitted for it, as kept in the mark."""
+
+    event: Event
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether it ended in the dead letters."""
+        return isinstance(self.event, ImageQuarantined)
+
+    def to_bytes(self) -> bytes:
+        """As stored in the table."""
+        head = {"topic": self.event.topic, "kind": self.event.kind, "version": self.event.version}
+        return orjson.dumps({**head, "event": orjson.Fragment(encode_value(self.event))})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Outcome:
+        """From the table. Marks of an older event version are brought to today's."""
+        from watson.events.upcasts import upcast  # noqa: PLC0415 - rarely needed
+
+        stored = orjson.loads(data)
+        event_type = EVENT_TYPES[stored["topic"], stored["kind"]]
+        body = upcast(event_type.kind, stored["version"], event_type.version, stored["event"])
+        return cls(event_type.model_validate_json(orjson.dumps(body)))
+
+
+class ChainLink:
+    """One stage of the chain, between its topic and the next."""
+
+    def __init__(self, stage: ChainStage[Any], marks: Marks, outbox: Outbox, attempts: Attempts) -> None:
+        self._stage = stage
+        self._marks = marks
+        self._outbox = outbox
+        self._attempts = attempts
+        self._turns = Turns()
+
+    async def handle(self, record: Record, event: Event) -> str:
+        """Process one event; returns its outcome as a metric label."""
+        if not isinstance(event, self._stage.accepts):
+            return "ignored"
+        async with self._turns.of(event.id):  # of two copies in the window, the second finds the first one's mark
+            return await self._process(record, event)
+
+    async def undecodable(self, record: Record, refused: Refused) -> str:
+        """Send a record that cannot be decoded to the dead letters."""
+        return await quarantine_undecodable(self._outbox, record, self._stage.name, refused)
+
+    async def _process(self, record: Record, event: ImageEvent) -> str:
+        redrive = record.header(REDRIVE)
+        mark = self._marks.get(record.partition, event.id.bytes)
+        if mark is not None and redrive is None:
+            return "repeated"
+        if mark is not None:
+            known = Outcome.from_bytes(mark)
+            if not (known.quarantined and redrive == RETRY):
+                await self._emit(record, known, redrive)
+                return "redriven"
+        outcome = await self._run(record, event)
+        try:
+            await self._emit(record, outcome, redrive)
+        except RecordTooLarge as exc:
+            outcome = self._quarantine(record, event, Failure(ReasonCode.INTERNAL_ERROR, str(exc), 1))
+            await self._emit(record, outcome, redrive)
+        await self._marks.put(record.partition, event.id.bytes, outcome.to_bytes())
+        return "quarantined" if outcome.quarantined else "emitted"
+
+    async def _run(self, record: Record, event: ImageEvent) -> Outcome:
+        began = monotonic()
+        result = await self._attempts.run(lambda: self._stage.handle(event))
+        metrics.WORK_SECONDS.labels(self._stage.name).observe(monotonic() - began)
+        if not isinstance(result, Failure):
+            return Outcome(result)
+        return self._quarantine(record, event, result)
+
+    def _quarantine(self, record: Record, event: ImageEvent, result: Failure) -> Outcome:
+        metrics.DEAD_LETTERS.labels(self._stage.name, result.code.value).inc()
+        return Outcome(
+            image_quarantined(
+                record,
+                event,
+                self._stage.name,
+                reason=result.code,
+                message=result.message,
+                attempts=result.attempts,
+            )
+        )
+
+    async def _emit(self, record: Record, outcome: Outcome, redrive: str | None) -> None:
+        began = monotonic()
+        extra = {REDRIVE: redrive} if redrive is not None else None
+        # into the same partition number: all topics have as many, so the image stays where its marks are
+        await self._outbox.send(outcome.event, partition=record.partition, extra=extra)
+        metrics.EMIT_SECONDS.labels(self._stage.name).observe(monotonic() - began)

@@ -1,0 +1,103 @@
+"""discover: reads ``manifests``, lists sources, emits ``image-discovered`` and ``jobs``; follows images to their end.
+
+Reads its own ``image-discovered`` and all that follows it, to know what is in flight: by that it meters each job's
+credit, knows when a job is complete, and sends again what was lost on the way. A redelivered manifest starts nothing
+twice; a redelivered image event changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from watson.agents.deliveries import deliveries, input_topic
+from watson.agents.jobs import JobBoard
+from watson.agents.lister import Listings
+from watson.agents.loop import Loop
+from watson.agents.ports import Outbox
+from watson.agents.quarantine import quarantine_undecodable
+from watson.agents.role import RoleApp
+from watson.agents.tracker import CHECK_SECONDS, SAID_SECONDS, Tracker
+from watson.errors import Refused
+from watson.events import CHAIN, Event, JobCancelled, ManifestSubmitted, ModelRegistered, PartitionProgressed, Record
+from watson.model.registry import resolve
+from watson.settings import Settings
+
+__all__ = ["build"]
+
+log = structlog.get_logger(__name__)
+
+
+async def resolve_model(reference: str) -> ModelRegistered:
+    """What is known of a model by its name or name@version. Raises `Refused` (``model-unknown``)."""
+    info = await asyncio.to_thread(resolve, reference)  # reads the weights' hash the first time
+    return ModelRegistered(
+        name=info.name,
+        model_version=info.version,
+        model_kind=info.kind,
+        weights_sha256=info.weights_sha256,
+        categories=info.categories,
+        licence=info.licence,
+        description=info.description,
+    )
+
+
+class _Discover:
+    """The parts of the role, and what each does with what arrives."""
+
+    def __init__(self, app: RoleApp, settings: Settings) -> None:
+        self._outbox = Outbox(app, "discover", settings.topic_prefix, settings.partitions)
+        self.tracker = Tracker(app.mark_table("images", source="image-discovered"), self._outbox, settings)
+        self.board = JobBoard(app.mark_table("jobs", source="jobs"), self._outbox, resolve_model, settings)
+        self.listings = Listings(self.board, self._outbox, settings, app.crash_soon)
+
+    async def handle(self, record: Record, event: Event) -> str:
+        if not isinstance(event, ManifestSubmitted | JobCancelled | PartitionProgressed):
+            return await self.tracker.handle(record, event)
+        try:
+            return await self.board.handle(record, event)
+        except Refused as refused:
+            return await quarantine_undecodable(self._outbox, record, "discover", refused)
+
+    async def undecodable(self, record: Record, refused: Refused) -> str:
+        if record.topic == "manifests":
+            return await quarantine_undecodable(self._outbox, record, "discover", refused)
+        log.warning("undecodable record", why=str(refused))  # the stage that it is for sends it to the dead letters
+        return "undecodable"
+
+    async def partitions_ready(self, assigned: set[int], revoked: set[int]) -> None:
+        for partition in revoked:
+            self.tracker.revoke(partition)
+            self.board.revoke(partition)
+        self.listings.stop_strangers()
+        for partition in assigned:
+            await self.tracker.assign(partition)
+            self.board.assign(partition)
+
+    async def relist_lost(self) -> None:
+        for job in list(self.board.jobs.values()):
+            await self.board.relist_if_lost(job)
+
+    async def nothing(self) -> None:
+        """Nothing to open: a listing opens its source when it begins."""
+
+
+def build(settings: Settings) -> RoleApp:
+    """The discover worker's app."""
+    app = RoleApp("discover", settings)
+    role = _Discover(app, settings)
+    loop = Loop("discover", role.handle, role.undecodable, settings.window)
+    topics = ["manifests", "jobs", *CHAIN, "dead-letters"]
+
+    @app.agent(input_topic(app, settings.topic_prefix, topics), name="discover")  # type: ignore[untyped-decorator]
+    async def consume(stream: Any) -> None:
+        await loop.consume(deliveries(stream, settings.topic_prefix))
+
+    app.on_partitions_ready(role.partitions_ready)
+    app.every(SAID_SECONDS, role.tracker.say)
+    app.every(CHECK_SECONDS, role.tracker.redrive_overdue)
+    app.every(CHECK_SECONDS, role.relist_lost)
+    app.add_resource(role.nothing, role.listings.close)
+    return app

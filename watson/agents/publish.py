@@ -1,0 +1,89 @@
+"""Sends a few events from outside a worker: what the CLI and scripts do. Plain aiokafka, no Faust."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from watson.agents.ports import partition_of
+from watson.errors import BrokerUnavailable, UserError
+from watson.events import Event, FailedRecord, encode
+from watson.settings import Settings
+
+__all__ = ["publish", "resend"]
+
+_SEND_SECONDS = 30.0
+
+_Outgoing = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Full topic, partition, key, value, headers."""
+
+
+async def publish(settings: Settings, events: Iterable[Event], extra: Mapping[str, str] | None = None) -> None:
+    """Send events and wait for the broker's acknowledgement of each.
+
+    Raises:
+        BrokerUnavailable: the broker cannot be reached, or does not take them in time.
+        UserError: it refuses them.
+    """
+    records: list[_Outgoing] = []
+    for event in events:
+        key, value, headers = encode(event, "/watson/cli", extra)
+        partition = partition_of(key, settings.partitions)
+        records.append((settings.topic(event.topic), partition, key, value, headers))
+    await _send(settings, records)
+
+
+async def resend(settings: Settings, failed: Iterable[FailedRecord], extra: Mapping[str, str]) -> None:
+    """Send failed records again, byte for byte, to the topic and partition where they were.
+
+    Raises:
+        BrokerUnavailable: the broker cannot be reached, or does not take them in time.
+        UserError: it refuses them.
+    """
+    await _send(
+        settings,
+        [
+            (
+                settings.topic(record.topic),
+                record.partition,
+                record.key,
+                record.value,
+                [*(header for header in record.headers if header[0] not in extra)]
+                + [(name, value.encode()) for name, value in extra.items()],
+            )
+            for record in failed
+        ],
+    )
+
+
+async def _send(settings: Settings, records: list[_Outgoing]) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.brokers,
+        enable_idempotence=settings.idempotent_producer,
+        acks="all",
+        max_batch_size=settings.max_batch_size,
+        request_timeout_ms=int(settings.request_timeout * 1000),
+    )
+    try:
+        async with asyncio.timeout(_SEND_SECONDS):
+            await producer.start()
+            pending = [
+                await producer.send(topic, value, key=key, partition=partition, headers=headers)
+                for topic, partition, key, value, headers in records
+            ]
+            await asyncio.gather(*pending)
+    except (KafkaConnectionError, TimeoutError) as exc:
+        raise BrokerUnavailable(
+            f"the broker at {settings.brokers} did not take the events ({type(exc).__name__}): is it running, and is "
+            "WATSON_BROKERS right?"
+        ) from exc
+    except (KafkaError, AssertionError) as exc:  # aiokafka asserts that a topic has the partition
+        raise UserError(
+            f"the broker at {settings.brokers} did not take the events: {type(exc).__name__}: {exc}. "
+            "Do the topics exist (watson topics create)?"
+        ) from exc
+    finally:
+        await producer.stop()

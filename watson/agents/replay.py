@@ -1,0 +1,92 @@
+"""Reads the log from its beginning to its present end, outside any consumer group: for audits and rebuilds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from watson.errors import BrokerUnavailable, UserError
+from watson.events import Record
+from watson.settings import Settings
+
+__all__ = ["replay"]
+
+_POLL_MS = 1000
+_PATIENCE_SECONDS = 60.0
+"""A broker that delivers nothing for so long, though the end is not reached, is given up on."""
+
+
+async def replay(settings: Settings, topics: Sequence[str], partition: int | None = None) -> AsyncIterator[Record]:
+    """All records of some topics (names without prefix), as far as they reached when this was called.
+
+    Args:
+        settings: where the broker is.
+        topics: names without prefix.
+        partition: only this one; None for all.
+
+    Raises:
+        BrokerUnavailable: no broker answers.
+        UserError: a topic is missing, or the log cannot be read to its end.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.brokers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        request_timeout_ms=int(settings.request_timeout * 1000),
+    )
+    try:
+        await consumer.start()
+        chosen = range(settings.partitions) if partition is None else [partition]
+        places = [TopicPartition(settings.topic(name), part) for name in topics for part in chosen]
+        async for record in _to_the_end(consumer, places, settings.topic_prefix):
+            yield record
+    except KafkaConnectionError as exc:
+        raise BrokerUnavailable(
+            f"no Kafka broker answers at {settings.brokers}: is it running, and is WATSON_BROKERS right?"
+        ) from exc
+    except KafkaError as exc:
+        raise UserError(f"the log at {settings.brokers} cannot be read: {type(exc).__name__}: {exc}") from exc
+    finally:
+        await consumer.stop()
+
+
+async def _to_the_end(consumer: AIOKafkaConsumer, places: list[TopicPartition], prefix: str) -> AsyncIterator[Record]:
+    begins = await consumer.beginning_offsets(places)
+    ends = await consumer.end_offsets(places)
+    left = {place for place in places if begins[place] < ends[place]}
+    if not left:
+        return
+    consumer.assign(list(left))
+    await consumer.seek_to_beginning(*left)
+    quiet = 0.0
+    while left:
+        began = asyncio.get_running_loop().time()
+        batches = await consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=1000)
+        for place, batch in batches.items():
+            for message in batch:
+                if message.offset < ends[place]:
+                    yield _record(message, prefix)
+        # a position may pass the last record's offset + 1 where markers or compaction left holes
+        reached = {place for place in left if await consumer.position(place) >= ends[place]}
+        if reached:
+            left -= reached
+            consumer.pause(*reached)
+        quiet = 0.0 if batches or reached else quiet + asyncio.get_running_loop().time() - began
+        if quiet > _PATIENCE_SECONDS:
+            raise UserError(f"the broker delivers nothing more of {', '.join(sorted({p.topic for p in left}))}")
+
+
+def _record(message: Any, prefix: str) -> Record:
+    return Record(
+        topic=message.topic.removeprefix(prefix),
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        headers=tuple(message.headers),
+        timestamp=(message.timestamp or 0) / 1000,
+    )

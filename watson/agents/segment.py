@@ -1,0 +1,20 @@
+"""segment: reads ``preprocessed``, writes masks, emits ``segmented``. The role that a GPU is for.
+
+Pictures of several events meet in one batch of the model; each event is emitted, marked and acknowledged on its own.
+A redelivery finds the mark and emits nothing; with the header ``redrive`` it emits the stored outcome again.
+"""
+
+from __future__ import annotations
+
+from watson.agents.chain_role import chain_app
+from watson.agents.role import RoleApp
+from watson.settings import Settings
+from watson.stages.segment import SegmentStage
+from watson.storage.connect_objects import object_store
+
+__all__ = ["build"]
+
+
+def build(settings: Settings) -> RoleApp:
+    """The segment worker's app."""
+    return chain_app("segment", "preprocessed", SegmentStage(object_store(settings), settings), settings)

@@ -1,0 +1,203 @@
+"""The tracker: which images are in flight, and what to do for one that never ends.
+
+It lives where the image lives: the partition of ``image-discovered``, ``catalogued`` and ``dead-letters`` is one and
+the same number on one and the same worker, so no message has to travel to keep the ledger. What the lister needs
+(credit, completion) goes to the job's home as `PartitionProgressed`, absolute numbers, a few times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from time import time
+from typing import Literal
+from uuid import UUID
+
+import structlog
+
+from watson import metrics
+from watson.agents.ports import Marks, Outbox
+from watson.agents.quarantine import image_quarantined
+from watson.agents.turns import Turns
+from watson.errors import ReasonCode
+from watson.events import (
+    REDRIVE,
+    Event,
+    ImageCatalogued,
+    ImageDiscovered,
+    ImagePreprocessed,
+    ImageQuarantined,
+    ImageSegmented,
+    PartitionProgressed,
+    Record,
+    Stage,
+    encode,
+)
+from watson.settings import Settings
+from watson.stages.discover import Counts, ImageMark, image_mark_key, patience
+
+__all__ = ["Tracker"]
+
+log = structlog.get_logger(__name__)
+
+SAID_SECONDS = 0.25
+"""How often changed ledgers are said: the lister's credit comes back this late."""
+
+CHECK_SECONDS = 2.0
+"""How often overdue images are looked for."""
+
+_SMOOTHING = 0.1
+"""Weight of the newest latency in the typical one (exponential moving average)."""
+
+
+class Tracker:
+    """Keeps the ledger of the partitions that this worker owns."""
+
+    def __init__(self, marks: Marks, outbox: Outbox, settings: Settings) -> None:
+        self._marks = marks
+        self._outbox = outbox
+        self._settings = settings
+        self._counts: dict[int, dict[str, Counts]] = {}
+        self._in_flight: dict[int, dict[bytes, ImageMark]] = {}
+        self._last_seen: dict[bytes, Stage] = {}  # how far an image in flight got: only for the message, so not kept
+        self._typical: dict[str, float] = defaultdict(float)
+        self._changed: set[tuple[str, int]] = set()
+        self._turns = Turns()
+
+    # ------------------------------------------------------------------ partitions come and go
+    async def assign(self, partition: int) -> None:
+        """Count a partition's marks; the table has been recovered."""
+        counts: dict[str, Counts] = defaultdict(Counts)
+        flying: dict[bytes, ImageMark] = {}
+        for number, (key, value) in enumerate(self._marks.items(partition)):
+            if number % 500 == 0:
+                await asyncio.sleep(0)  # a million marks take seconds
+            mark = ImageMark.model_validate_json(value)
+            counts[key.decode().split("/", 1)[0]] += mark.counts
+            if mark.in_flight:
+                flying[key] = mark.model_copy(update={"sent_at": time()})  # the time nobody looked does not count
+        self._counts[partition], self._in_flight[partition] = counts, flying
+        self._changed.update((job, partition) for job in counts)
+
+    def revoke(self, partition: int) -> None:
+        """Forget a partition."""
+        self._counts.pop(partition, None)
+        for key in self._in_flight.pop(partition, {}):
+            self._last_seen.pop(key, None)
+        self._changed = {(job, p) for job, p in self._changed if p != partition}
+
+    # ------------------------------------------------------------------ events
+    async def handle(self, record: Record, event: Event) -> str:
+        """Take note of one event of the image topics."""
+        if isinstance(event, ImageDiscovered):
+            return await self._update(record.partition, event.job, event.image_key, discovered=event)
+        if isinstance(event, ImageCatalogued):
+            return await self._update(record.partition, event.job, event.image_key, end="catalogued")
+        if isinstance(event, ImageQuarantined) and event.job is not None and event.image_key is not None:
+            return await self._update(record.partition, event.job, event.image_key, end="quarantined")
+        if isinstance(event, ImagePreprocessed | ImageSegmented):
+            key = image_mark_key(event.job, str(event.image_key))
+            if key in self._in_flight.get(record.partition, {}):
+                self._last_seen[key] = "segment" if isinstance(event, ImagePreprocessed) else "catalogue"
+        return "ignored"
+
+    async def _update(
+        self,
+        partition: int,
+        job: str,
+        image: UUID,
+        *,
+        discovered: ImageDiscovered | None = None,
+        end: Literal["catalogued", "quarantined"] | None = None,
+    ) -> str:
+        key = image_mark_key(job, str(image))
+        async with self._turns.of(key):
+            return await self._take_note(partition, job, key, discovered, end)
+
+    async def _take_note(
+        self,
+        partition: int,
+        job: str,
+        key: bytes,
+        discovered: ImageDiscovered | None,
+        end: Literal["catalogued", "quarantined"] | None,
+    ) -> str:
+        stored = self._marks.get(partition, key)
+        before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
+        after = before.on_discovered(discovered, time()) if discovered is not None else before
+        after = after.on_end(end) if end is not None else after
+        if stored is not None and after == before:
+            return "repeated"
+        if before.in_flight and not after.in_flight:
+            self._typical[job] += _SMOOTHING * (time() - before.sent_at - self._typical[job])
+        await self._write(partition, job, key, before, after)
+        return "emitted"
+
+    async def _write(self, partition: int, job: str, key: bytes, before: ImageMark, after: ImageMark) -> None:
+        await self._marks.put(partition, key, after.model_dump_json(exclude_defaults=True).encode())
+        if partition not in self._counts:  # revoked meanwhile: the next owner counts
+            return
+        ledger, flying = self._counts[partition], self._in_flight[partition]
+        ledger[job] = ledger.get(job, Counts()) + (after.counts - before.counts)
+        self._changed.add((job, partition))
+        if after.in_flight:
+            flying[key] = after
+        else:
+            flying.pop(key, None)
+            self._last_seen.pop(key, None)
+
+    # ------------------------------------------------------------------ saying it
+    async def say(self) -> None:
+        """Send the ledgers that changed to their jobs' homes."""
+        changed, self._changed = self._changed, set()
+        sends = []
+        for job, partition in changed:
+            counts = self._counts.get(partition, {}).get(job)
+            if counts is not None:
+                sends.append(PartitionProgressed(job=job, partition=partition, **counts.model_dump()))
+        await asyncio.gather(*(self._outbox.send(event) for event in sends))
+        metrics.TRACKED.set(sum(len(flying) for flying in self._in_flight.values()))
+
+    # ------------------------------------------------------------------ what never ends
+    async def redrive_overdue(self) -> int:
+        """Send overdue images again; quarantine those sent too often. Returns how many were overdue."""
+        overdue = [
+            (partition, key, mark)
+            for partition, flying in self._in_flight.items()
+            for key, mark in flying.items()
+            if self._overdue(mark)
+        ]
+        for partition, key, mark in overdue:
+            async with self._turns.of(key):
+                await self._redrive(partition, key, mark)
+        return len(overdue)
+
+    def _overdue(self, mark: ImageMark) -> bool:
+        job = mark.event.job if mark.event is not None else ""
+        wait = patience(mark.redrives, self._typical[job], least=self._settings.redrive_after)
+        return time() - mark.sent_at > wait
+
+    async def _redrive(self, partition: int, key: bytes, mark: ImageMark) -> None:
+        event = mark.event
+        if event is None or self._in_flight.get(partition, {}).get(key) != mark:  # it ended or moved meanwhile
+            return
+        if mark.redrives >= self._settings.redrives:
+            await self._vanished(partition, key, mark, event)
+            return
+        log.warning("image is overdue: sending it again", job=event.job, image=event.key, redrives=mark.redrives + 1)
+        await self._outbox.send(event, partition=partition, extra={REDRIVE: str(mark.redrives + 1)})
+        metrics.REDRIVES.inc()
+        await self._write(partition, event.job, key, mark, mark.on_redriven(time()))
+
+    async def _vanished(self, partition: int, key: bytes, mark: ImageMark, event: ImageDiscovered) -> None:
+        stage = self._last_seen.get(key, "preprocess")
+        raw_key, value, headers = encode(event, f"/watson/{self._outbox.role}")
+        record = Record("image-discovered", partition, 0, raw_key, value, tuple(headers))
+        message = f"sent {mark.redrives + 1} times and never ended; last expected of {stage}"
+        letter = image_quarantined(
+            record, event, stage, reason=ReasonCode.VANISHED, message=message, attempts=mark.redrives + 1
+        )
+        await self._outbox.send(letter, partition=partition)
+        metrics.DEAD_LETTERS.labels("discover", ReasonCode.VANISHED.value).inc()
+        # its own dead letter comes back through the topic and ends it; until then it is not overdue again
+        self._in_flight[partition][key] = mark.model_copy(update={"sent_at": time()})

@@ -1,0 +1,78 @@
+"""``run``: pictures in, a dataset out, on this machine alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from watson.cli.help import add
+from watson.cli.manifest import job_options, source_of
+from watson.cli.options import Categories, Kind, LeastArea, LeastScore, LongSide, Model, Template
+from watson.cli.printing import print_json
+from watson.cli.session import in_loop
+from watson.events import DEFAULT_MODEL
+
+__all__ = ["register"]
+
+
+def _run(
+    photos: Annotated[
+        str, typer.Argument(metavar="PHOTOS", help="Directory, s3://bucket/prefix, or a .txt, .csv or .jsonl list.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Directory of the dataset to make.")],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", metavar="NAME", help="Its name; that of DIR if not given.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    kind: Kind = None,
+    template: Template = None,
+    long_side: LongSide = 1024,
+    least_score: LeastScore = 0.1,
+    least_area: LeastArea = 0.005,
+    category: Categories = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Summary as JSON on standard output; progress as JSON lines on stderr.")
+    ] = False,
+) -> None:
+    r"""Segment pictures into a dataset on this machine.
+
+    No Kafka, no database, no bucket needed: starts a broker and a worker of each role, shows progress, and stops them
+    at the end. Ctrl-C stops in order; the same command goes on where it stopped. DIR gets annotations/instances.json
+    (COCO), masks/, images/ and index.html.
+
+    Examples:
+      watson run ~/photographs --out dataset
+      watson run s3://photos/2026/ --out cats --category "tabby cat" \
+        --category "tiger cat"
+    """
+    from watson.embedded.run import run  # noqa: PLC0415 - everything is loaded only here
+
+    console = Console(stderr=as_json)
+    summary = in_loop(
+        run(
+            source_of(photos, kind, template),
+            out,
+            dataset=dataset or _name_of(out),
+            model=model,
+            options=job_options(long_side, least_score, least_area, category),
+            json_output=as_json,
+            console=console,
+        )
+    )
+    if as_json:
+        print_json(summary.to_json())
+    else:
+        summary.show(console)
+
+
+def _name_of(out: Path) -> str:
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in out.resolve().name)
+    return name.lstrip("._-")[:100] or "dataset"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    add(app, "run", _run)

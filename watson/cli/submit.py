@@ -1,0 +1,68 @@
+"""``submit``: hand a job to the cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from watson.cli.help import add
+from watson.cli.manifest import job_options, make_manifest, source_of
+from watson.cli.options import Categories, Json, Kind, LeastArea, LeastScore, LongSide, Model, Template
+from watson.cli.printing import print_json
+from watson.cli.session import command_settings, in_loop
+from watson.events import DEFAULT_MODEL, ManifestSubmitted
+from watson.settings import Settings
+
+__all__ = ["register"]
+
+
+def _submit(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Directory, s3://bucket/prefix, or a .txt, .csv or .jsonl list.")
+    ],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", metavar="NAME", help="Dataset that the masks enter.")],
+    job: Annotated[
+        str | None,
+        typer.Option(metavar="JOB", help="Job id; if not given, made of what is asked: asking twice is once."),
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    kind: Kind = None,
+    template: Template = None,
+    long_side: LongSide = 1024,
+    least_score: LeastScore = 0.1,
+    least_area: LeastArea = 0.005,
+    category: Categories = None,
+    weight: Annotated[float, typer.Option(metavar="WEIGHT", help="Share of the line against other jobs.")] = 1.0,
+    as_json: Json = False,
+) -> None:
+    r"""Submit a job to the cluster.
+
+    Sends one manifest event to the topic `manifests`, and ends; the workers do the rest. The pictures must be where
+    the workers can read them.
+
+    Examples:
+      watson submit s3://photos/2026/ --dataset street
+      watson submit image_ids.csv --dataset open-images \
+        --template 's3://open-images-dataset/{subset}/{id}.jpg'
+    """
+    options = job_options(long_side, least_score, least_area, category, weight)
+    manifest = make_manifest(source_of(source, kind, template), dataset, job, model, options)
+    in_loop(_send(command_settings(), manifest))
+    if as_json:
+        print_json({"job": manifest.job, "dataset": dataset})
+    else:
+        typer.echo(f"submitted job {manifest.job}; follow it with: watson status {manifest.job}")
+
+
+async def _send(settings: Settings, manifest: ManifestSubmitted) -> None:
+    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
+    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+
+    await verify_topics(settings, [settings.topic(manifest.topic)])
+    await publish(settings, [manifest])
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    add(app, "submit", _submit)

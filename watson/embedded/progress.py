@@ -1,0 +1,266 @@
+"""How far a job is, live: a bar a stage in a terminal, lines elsewhere, JSON lines for machines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from watson.errors import Retriable, UserError, WatsonError
+from watson.storage.catalogue import Catalogue, JobRow
+
+__all__ = ["Reading", "Stalled", "follow"]
+
+STAGES = ("discovered", "preprocessed", "segmented", "catalogued")
+_FINAL = ("complete", "cancelled", "failed")
+_POLL_SECONDS = 0.5
+_LINE_SECONDS = 5.0
+_RATE_SECONDS = 20.0
+_UNAVAILABLE_SECONDS = 60.0
+_NOTICE_SECONDS = 60.0
+
+
+class Stalled(WatsonError):  # noqa: N818 - says what happened
+    """Nothing moved for too long. Says where the job stands."""
+
+    exit_code = 75  # Source: sysexits.h, EX_TEMPFAIL: running it again may do
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A job's counts at a moment. All are pictures; ``total`` is what is known to come so far."""
+
+    state: str
+    total: int
+    counts: dict[str, int]
+    quarantined: int
+
+    @classmethod
+    def of(cls, row: JobRow | None) -> Reading:
+        """Read a job's row; ``submitted`` is the state of one that has none yet."""
+        if row is None:
+            return cls("submitted", 0, dict.fromkeys(STAGES, 0), 0)
+        counts = {stage: row.counts.get(stage, 0) for stage in STAGES}
+        # A list may name a picture twice: once all is discovered, the distinct ones are the total.
+        listing = row.job.state == "listing"
+        total = max(row.job.listed, counts["discovered"]) if listing else counts["discovered"] or row.job.listed
+        return cls(row.job.state, total, counts, row.counts.get("quarantined", 0))
+
+    @property
+    def ended(self) -> int:
+        """Pictures that are through: catalogued or quarantined."""
+        return self.counts["catalogued"] + self.quarantined
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen, and the counts have caught up with the state."""
+        return self.state == "failed" or (self.state in _FINAL and self.ended >= self.counts["discovered"])
+
+    def target(self, stage: str) -> int:
+        """How far this stage's bar goes: what was quarantined before it never comes."""
+        wanted = self.total if stage == "discovered" else self.total - self.quarantined
+        return max(wanted, self.counts[stage])
+
+
+class _Rate:
+    """Pictures ended a second, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, time: float, ended: int) -> float | None:
+        """Pictures a second; None while nothing is known. ``time`` in seconds on any steady clock."""
+        self._seen.append((time, ended))
+        while time - self._seen[0][0] > _RATE_SECONDS:
+            self._seen.popleft()
+        (first, before), (last, after) = self._seen[0], self._seen[-1]
+        return (after - before) / (last - first) if last > first and after > before else None
+
+
+class _View(Protocol):
+    def show(self, reading: Reading, rate: float | None) -> None: ...
+
+
+async def follow(
+    catalogue: Catalogue,
+    job: str,
+    console: Console,
+    *,
+    until_complete: bool = True,
+    json: bool = False,
+    stall_after: float | None = None,
+) -> JobRow:
+    """Show a job's progress until nothing more will happen to it.
+
+    Args:
+        catalogue: open.
+        job: its id. One that the catalogue does not know yet is waited for.
+        console: where to show it.
+        until_complete: False shows where the job stands now, and returns.
+        json: one JSON object a line whenever something moved, in place of bars.
+        stall_after: seconds without any movement after which to give up; None waits on.
+
+    Returns:
+        The job's last row.
+
+    Raises:
+        UserError: with ``until_complete`` False, where there is no such job.
+        Stalled: after ``stall_after``.
+        Retriable: the catalogue was unavailable for a minute.
+    """
+    if not until_complete:
+        row = await catalogue.job(job)
+        if row is None:
+            raise UserError(f"There is no job {job} in the catalogue; `watson jobs` lists those there are")
+        _Lines(console, json=json, always=True).show(Reading.of(row), None)
+        return row
+    with _view(console, json=json) as view:
+        return await _Follower(catalogue, job, console, view, stall_after).run()
+
+
+class _Follower:
+    def __init__(
+        self, catalogue: Catalogue, job: str, console: Console, view: _View, stall_after: float | None
+    ) -> None:
+        self._catalogue = catalogue
+        self._job = job
+        self._console = console
+        self._view = view
+        self._stall_after = stall_after
+
+    async def run(self) -> JobRow:
+        clock = asyncio.get_running_loop().time
+        rate = _Rate()
+        last: Reading | None = None
+        moved = answered = clock()
+        noticed = False
+        while True:
+            try:
+                row = await self._catalogue.job(self._job)
+                answered = clock()
+            except Retriable:
+                # A busy database may answer the next time; one that is gone does not.
+                if clock() - answered > _UNAVAILABLE_SECONDS:
+                    raise
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            reading = Reading.of(row)
+            if reading != last:
+                last, moved, noticed = reading, clock(), False
+            self._view.show(reading, rate.note(clock(), reading.ended))
+            if row is not None and reading.over:
+                return row
+            noticed = self._mind_stall(clock() - moved, reading, noticed=noticed)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _mind_stall(self, still: float, reading: Reading, *, noticed: bool) -> bool:
+        if self._stall_after is not None and still > self._stall_after:
+            raise Stalled(
+                f"Nothing moved for {still:.0f} s: job {self._job} is {reading.state}, {reading.ended} of "
+                f"{reading.total} pictures are through"
+            )
+        if still > _NOTICE_SECONDS and not noticed:
+            self._console.print(f"Nothing has moved for {still:.0f} s; still waiting.", style="yellow", markup=False)
+            return True
+        return noticed
+
+
+@contextmanager
+def _view(console: Console, *, json: bool) -> Iterator[_View]:
+    if json or not console.is_terminal:
+        yield _Lines(console, json=json)
+        return
+    with _bars(console) as progress:
+        yield _Bars(progress)
+
+
+class _Lines:
+    """One line every few seconds in which something moved, and always one for the end."""
+
+    def __init__(self, console: Console, *, json: bool, always: bool = False) -> None:
+        self._console = console
+        self._json = json
+        self._always = always
+        self._last: Reading | None = None
+        self._said = float("-inf")
+
+    def show(self, reading: Reading, rate: float | None) -> None:
+        clock = asyncio.get_running_loop().time
+        due = self._always or reading.over or clock() - self._said >= (_POLL_SECONDS if self._json else _LINE_SECONDS)
+        if not due or (reading == self._last and not self._always):
+            return
+        self._last, self._said = reading, clock()
+        text = _json_line(reading, rate) if self._json else _text_line(reading, rate)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _json_line(reading: Reading, rate: float | None) -> str:
+    return orjson.dumps(
+        {
+            "state": reading.state,
+            "total": reading.total,
+            **reading.counts,
+            "quarantined": reading.quarantined,
+            "pictures_per_second": round(rate, 2) if rate else None,
+            "seconds_left": round((reading.total - reading.ended) / rate) if rate else None,
+        }
+    ).decode()
+
+
+def _text_line(reading: Reading, rate: float | None) -> str:
+    counts = ", ".join(f"{reading.counts[stage]:,} {stage}" for stage in STAGES)
+    text = f"{reading.state}: {counts}, {reading.quarantined:,} quarantined of {reading.total:,}"
+    if rate and not reading.over:
+        text += f", {rate:.1f} pictures/s, {_duration((reading.total - reading.ended) / rate)} left"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        if task.finished or not task.speed:
+            return Text("")
+        left = f", {_duration(task.remaining / task.speed)} left" if task.remaining else ""
+        return Text(f"{task.speed:.1f}/s{left}", style="dim")
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<13}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        console=console,
+        speed_estimate_period=_RATE_SECONDS,
+    )
+
+
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks = {stage: progress.add_task(stage, total=None) for stage in STAGES}
+        self._quarantined: int = 0
+        self._row = progress.add_task("[red]quarantined", total=None, visible=False)
+
+    def show(self, reading: Reading, rate: float | None) -> None:
+        del rate  # rich keeps one for each bar
+        for stage, task in self._tasks.items():
+            total = reading.target(stage) if reading.total or reading.over else None
+            self._progress.update(task, completed=reading.counts[stage], total=total)
+        if reading.quarantined:
+            self._progress.update(self._row, completed=reading.quarantined, total=max(reading.total, 1), visible=True)

@@ -1,0 +1,66 @@
+"""What happened: frozen models, versions, upcasts, ids, the wire form. Imports nothing of Watson's but errors."""
+
+from watson.events.codec import REDRIVE, RETRY, Record, decode, encode, encode_value, headers_of
+from watson.events.event import Box, Event, ImageEvent, JobEvent, now
+from watson.events.ids import event_id, image_key, mask_id, name_id, segmentation_id
+from watson.events.image import (
+    ImageCatalogued,
+    ImageDiscovered,
+    ImagePreprocessed,
+    ImageSegmented,
+    MaskRecord,
+    MaskSummary,
+    Normalised,
+    Original,
+    Stage,
+)
+from watson.events.job import JobChanged, JobState, PartitionProgressed
+from watson.events.manifest import DEFAULT_MODEL, JobCancelled, JobOptions, ManifestSubmitted, Rules, Source
+from watson.events.model import ModelRegistered
+from watson.events.quarantine import FailedRecord, ImageQuarantined
+from watson.events.topics import CHAIN, EVENT_TYPES, TOPICS, TopicSpec
+
+__all__ = [
+    "CHAIN",
+    "DEFAULT_MODEL",
+    "EVENT_TYPES",
+    "REDRIVE",
+    "RETRY",
+    "TOPICS",
+    "Box",
+    "Event",
+    "FailedRecord",
+    "ImageCatalogued",
+    "ImageDiscovered",
+    "ImageEvent",
+    "ImagePreprocessed",
+    "ImageQuarantined",
+    "ImageSegmented",
+    "JobCancelled",
+    "JobChanged",
+    "JobEvent",
+    "JobOptions",
+    "JobState",
+    "ManifestSubmitted",
+    "MaskRecord",
+    "MaskSummary",
+    "ModelRegistered",
+    "Normalised",
+    "Original",
+    "PartitionProgressed",
+    "Record",
+    "Rules",
+    "Source",
+    "Stage",
+    "TopicSpec",
+    "decode",
+    "encode",
+    "encode_value",
+    "event_id",
+    "headers_of",
+    "image_key",
+    "mask_id",
+    "name_id",
+    "now",
+    "segmentation_id",
+]

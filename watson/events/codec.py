@@ -1,0 +1,149 @@
+"""Events on the wire: JSON values, CloudEvents 1.0 headers in binary mode.
+
+Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2 (binary content mode).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from watson.errors import ReasonCode, Refused
+from watson.events.event import Event
+from watson.events.topics import EVENT_TYPES, TOPICS
+from watson.events.upcasts import upcast
+
+__all__ = ["REDRIVE", "RETRY", "Record", "decode", "encode", "encode_value", "headers_of"]
+
+REDRIVE = "redrive"
+"""Header of an event that discover sent again: a stage that did it already emits its stored outcome again."""
+
+RETRY = "retry"
+"""Value of the header `REDRIVE` for an image that was quarantined and is to be tried again."""
+
+_TYPE = re.compile(r"^watson\.(?P<kind>[a-z-]+)\.v(?P<version>[1-9][0-9]{0,3})\Z")
+_MAX_EVENT_BYTES = 1_000_000
+_SPEC_VERSION = b"1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record, raw. ``topic`` is without prefix; ``timestamp`` is in seconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: float = 0.0
+
+    def header(self, name: str) -> str | None:
+        """The last header of that name, as text; None where there is none."""
+        for key, value in reversed(self.headers):
+            if key == name:
+                return value.decode("utf-8", "replace")
+        return None
+
+
+def encode_value(event: Event) -> bytes:
+    """The event's JSON, without whitespace, in the order of its fields."""
+    return event.model_dump_json().encode()
+
+
+def headers_of(event: Event, source: str, extra: Mapping[str, str] | None = None) -> list[tuple[str, bytes]]:
+    """CloudEvents headers. ``source`` is a URI reference of the producer, for example ``/watson/segment``."""
+    return [
+        ("ce_specversion", _SPEC_VERSION),
+        ("ce_id", str(event.id).encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", f"watson.{event.kind}.v{event.version}".encode()),
+        ("ce_time", event.time.isoformat().encode()),
+        ("content-type", b"application/json"),
+        *((name, value.encode()) for name, value in (extra or {}).items()),
+    ]
+
+
+def encode(
+    event: Event, source: str, extra: Mapping[str, str] | None = None
+) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """Key, value and headers of an event on the wire."""
+    return event.key.encode(), encode_value(event), headers_of(event, source, extra)
+
+
+def decode(record: Record) -> Event:
+    """The event in a record, brought to today's version.
+
+    A record without ``ce_type`` (from a producer that knows nothing of CloudEvents) is taken for the newest version of
+    its topic's first event type. Where the body has no ``time``, ``ce_time`` or the record's timestamp stands in.
+
+    Raises:
+        Refused: with `ReasonCode.UNSUPPORTED_VERSION` for a version newer than this code, else with
+            `ReasonCode.UNDECODABLE_EVENT`; the message says what is wrong and where.
+    """
+    event_type, version = _type_of(record)
+    data = _json(record)
+    if version > event_type.version:
+        raise Refused(
+            ReasonCode.UNSUPPORTED_VERSION,
+            f"{event_type.kind} version {version} is newer than this code, which knows up to {event_type.version}: "
+            "upgrade Watson, then retry the dead letter",
+        )
+    try:
+        data = upcast(event_type.kind, version, event_type.version, data)
+        if "time" not in data:
+            data = {**data, "time": _time_of(record)}
+        return event_type.model_validate_json(orjson.dumps(data))
+    except ValidationError as exc:
+        raise _undecodable(record, _first_errors(exc)) from exc
+    except (LookupError, OverflowError, TypeError, ValueError) as exc:
+        raise _undecodable(record, str(exc)) from exc
+
+
+def _type_of(record: Record) -> tuple[type[Event], int]:
+    spec = TOPICS.get(record.topic)
+    if spec is None:
+        raise _undecodable(record, "no event is known for this topic")
+    stated = record.header("ce_type")
+    if stated is None:
+        return spec.events[0], spec.events[0].version
+    match = _TYPE.match(stated)
+    event_type = EVENT_TYPES.get((record.topic, match["kind"])) if match else None
+    if match is None or event_type is None:
+        known = ", ".join(f"watson.{event.kind}.v{event.version}" for event in spec.events)
+        raise _undecodable(record, f"ce_type {stated[:200]!r} is unknown here; known: {known}")
+    return event_type, int(match["version"])
+
+
+def _json(record: Record) -> dict[str, Any]:
+    if record.value is None:
+        raise _undecodable(record, "the record has no value")
+    if len(record.value) > _MAX_EVENT_BYTES:
+        raise _undecodable(record, f"the value has {len(record.value)} bytes; at most {_MAX_EVENT_BYTES} are taken")
+    try:
+        data = orjson.loads(record.value)
+    except orjson.JSONDecodeError as exc:
+        raise _undecodable(record, f"the value is not JSON: {exc}") from exc
+    if not isinstance(data, dict):
+        raise _undecodable(record, f"the value is a JSON {type(data).__name__}, an object is wanted")
+    return data
+
+
+def _time_of(record: Record) -> str:
+    return record.header("ce_time") or datetime.fromtimestamp(record.timestamp, UTC).isoformat()
+
+
+def _first_errors(exc: ValidationError) -> str:
+    errors: Iterable[Any] = exc.errors(include_url=False, include_input=False)[:3]
+    return "; ".join(f"{'.'.join(map(str, error['loc'])) or 'event'}: {error['msg']}" for error in errors)
+
+
+def _undecodable(record: Record, why: str) -> Refused:
+    place = f"{record.topic}[{record.partition}]@{record.offset}"
+    return Refused(ReasonCode.UNDECODABLE_EVENT, f"{place}: {why}")

@@ -1,0 +1,72 @@
+"""What the user says: a job wanted, a job cancelled, a job resumed."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from watson.events.event import JobEvent, Name
+
+__all__ = ["JobCancelled", "JobOptions", "ManifestSubmitted", "Rules", "Source"]
+
+DEFAULT_MODEL = "efficientnet-lite0-cam"
+
+
+class Source(BaseModel):
+    """Where the pictures are.
+
+    ``directory``: ``uri`` is a path or ``file://`` URI, walked recursively in sorted order.
+    ``s3``: ``uri`` is ``s3://bucket/prefix``.
+    ``list``: ``uri`` names a text, CSV or JSONL file (local or S3) of URIs; the format follows the file's suffix
+    (``.csv``: a column ``uri``; ``.jsonl``/``.ndjson``: a member ``uri``; else one URI a line).
+    ``open-images``: ``uri`` names OpenImages' image-id CSV (``ImageID,Subset,OriginalURL,…``); ``template`` makes a
+    URI of each row, for example ``s3://open-images-dataset/{subset}/{id}.jpg``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["directory", "s3", "list", "open-images"]
+    uri: Annotated[str, Field(min_length=1, max_length=4096)]
+    template: Annotated[str, Field(max_length=4096)] | None = None
+
+
+class Rules(BaseModel):
+    """Which masks enter the dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    least_score: Annotated[float, Field(ge=0, le=1)] = 0.1
+    least_area: Annotated[float, Field(ge=0, le=1, description="fraction of the picture")] = 0.005
+    categories: tuple[str, ...] | None = Field(default=None, description="names wanted; None means all")
+
+
+class JobOptions(BaseModel):
+    """How the pictures are treated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    long_side: Annotated[int, Field(ge=32, le=8192, description="pixels; larger pictures are scaled down")] = 1024
+    rules: Rules = Rules()
+    weight: Annotated[float, Field(gt=0, le=100, description="share of the line against other jobs")] = 1.0
+
+
+class ManifestSubmitted(JobEvent):
+    """A job is wanted: segment these pictures with this model into this dataset."""
+
+    topic: ClassVar[str] = "manifests"
+    version: ClassVar[int] = 1
+    kind: ClassVar[str] = "manifest-submitted"
+
+    dataset: Name
+    source: Source
+    model: Annotated[str, Field(min_length=1, max_length=200)] = DEFAULT_MODEL
+    options: JobOptions = JobOptions()
+
+
+class JobCancelled(JobEvent):
+    """No further picture of this job is to be discovered; those in flight still end."""
+
+    topic: ClassVar[str] = "manifests"
+    version: ClassVar[int] = 1
+    kind: ClassVar[str] = "job-cancelled"

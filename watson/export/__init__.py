@@ -1,0 +1,1 @@
+"""Exports: COCO and mask PNGs, and the static gallery."""

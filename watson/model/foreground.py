@@ -1,0 +1,134 @@
+"""From where a class was seen, coarsely, to the outline of the thing: GrabCut seeded by a class activation map.
+
+Source: C. Rother, V. Kolmogorov, A. Blake, "GrabCut", SIGGRAPH 2004, as in OpenCV. Coarse first and then fine in a
+band around the outline, as in H. Lombaert et al., "A Multilevel Banded Graph Cuts Method", ICCV 2005: twice as fast as
+fine at once, and at least as good on photographs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from watson.model.segmenter import Picture
+
+__all__ = ["ForegroundSettings", "foreground", "working_copy"]
+
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ForegroundSettings:
+    """How the outline is found. ``sure``, ``likely``, ``background`` and ``core`` are fractions of the map's maximum.
+
+    Attributes:
+        side: pixels of the picture's long side where the outline is fine.
+        coarse_side: likewise where it is coarse.
+        band: pixels to either side of the coarse outline in which the fine one is looked for.
+        iterations: of the coarse GrabCut; a third one moves less than 1 % of the pixels and costs a third more.
+        sure: above it, a pixel is foreground, whatever its colour.
+        likely: above it, a pixel is taken for foreground at first; its colour decides.
+        background: below it, a pixel is background, whatever its colour.
+        core: takes the place of ``sure`` where too much of what lies above it was lost.
+        kept: least fraction of the core that must be in the outline.
+        kept_small: the same where what is likely covers less than ``small`` of the picture.
+        small: fraction of the picture. One cell of the map is 1/13 of the side, so around a small thing the map shows
+            more surroundings than thing, and most of it is lost with good reason.
+        speck: smaller islands, as a fraction of the outline, are left out.
+    """
+
+    side: int = 256
+    coarse_side: int = 160
+    band: int = 4
+    iterations: int = 2
+    sure: float = 0.9
+    likely: float = 0.35
+    background: float = 0.08
+    core: float = 0.75
+    kept: float = 0.8
+    kept_small: float = 0.3
+    small: float = 0.15
+    speck: float = 0.01
+
+
+def working_copy(picture: Picture, side: int) -> Picture:
+    """Return the picture scaled so that its long side has ``side`` pixels (up, too: GrabCut likes some pixels)."""
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    shrinks = scale < 1
+    return np.asarray(
+        cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), dtype=np.uint8
+    )
+
+
+def foreground(small: Picture, activation: NDArray[np.float32], settings: ForegroundSettings) -> NDArray[np.bool_]:
+    """Return the outline of what the map points at, (H, W) bool.
+
+    Args:
+        small: (H, W, 3) uint8, RGB, 0–255.
+        activation: (H, W) float32, 0–1, maximum 1.
+        settings: sizes and thresholds.
+    """
+    height, width = activation.shape
+    picture = working_copy(small, settings.coarse_side)
+    rows, columns = picture.shape[:2]
+    hint = np.asarray(cv2.resize(activation, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    coarse = _coarse(picture, hint, settings)
+    guess = cv2.resize(coarse.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_LINEAR) > 127
+    return _without_specks(_fine(small, np.asarray(guess), settings.band), settings.speck)
+
+
+def _coarse(small: Picture, activation: NDArray[np.float32], settings: ForegroundSettings) -> NDArray[np.bool_]:
+    """A first try trusts only the very peak of the map, which keeps sky out of the outline of a small bird.
+
+    Where the colours do not tell thing and surroundings apart, that loses the thing itself; the second trusts more.
+    """
+    found = _from_activation(small, activation, settings.sure, settings)
+    core = activation > settings.core
+    kept = settings.kept_small if (activation > settings.likely).mean() < settings.small else settings.kept
+    if (found & core).sum() < kept * core.sum():
+        found = _from_activation(small, activation, settings.core, settings)
+    return _without_specks(found, settings.speck)
+
+
+def _from_activation(
+    small: Picture, activation: NDArray[np.float32], sure: float, settings: ForegroundSettings
+) -> NDArray[np.bool_]:
+    labels = np.full(activation.shape, cv2.GC_PR_BGD, np.uint8)
+    labels[activation > settings.likely] = cv2.GC_PR_FGD
+    labels[activation > sure] = cv2.GC_FGD
+    labels[activation < settings.background] = cv2.GC_BGD
+    return _grabcut(small, labels, settings.iterations)
+
+
+def _fine(small: Picture, guess: NDArray[np.bool_], band: int) -> NDArray[np.bool_]:
+    square = np.ones((2 * band + 1, 2 * band + 1), np.uint8)
+    labels = np.where(guess, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[cv2.erode(guess.astype(np.uint8), square) > 0] = cv2.GC_FGD
+    labels[cv2.dilate(guess.astype(np.uint8), square) == 0] = cv2.GC_BGD
+    return _grabcut(small, labels, 1)
+
+
+def _grabcut(small: Picture, labels: NDArray[np.uint8], iterations: int) -> NDArray[np.bool_]:
+    """Decide what ``labels`` (H, W; OpenCV's ``GC_…``) leave open; changes them."""
+    likely = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    if likely.all() or not likely.any():  # GrabCut needs samples of both
+        return np.asarray(likely)
+    # k-means inside GrabCut draws from OpenCV's generator, which is one a thread: seeded here, in the thread that
+    # uses it, the outline depends on this picture alone.
+    cv2.setRNGSeed(_SEED)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(np.ascontiguousarray(small[..., ::-1]), labels, None, *models, iterations, cv2.GC_INIT_WITH_MASK)
+    return np.asarray((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
+
+
+def _without_specks(mask: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    _, islands, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = statistics[:, cv2.CC_STAT_AREA]
+    large = areas >= least * mask.sum()
+    large[0] = False  # island 0 is what is not in the mask
+    return np.asarray(large[islands])

@@ -1,0 +1,109 @@
+"""The table of models: a name and what loads it. Names are resolved without torch; loading imports what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from watson.errors import ReasonCode, Refused, UserError
+from watson.model import efficientnet_cam, threshold
+from watson.model.segmenter import ModelInfo, Segmenter
+
+__all__ = ["Loader", "ModelEntry", "known_models", "load", "register", "resolve", "unregister"]
+
+
+class Loader(Protocol):
+    """Makes a model ready. Takes seconds and memory; imports torch itself where it needs it."""
+
+    def __call__(self, *, device: str, torch_threads: int) -> Segmenter:
+        """Load on ``device``, to compute with so many threads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model that can be named.
+
+    Attributes:
+        info: what identifies it; cheap, imports no torch.
+        load: makes it ready.
+    """
+
+    info: Callable[[], ModelInfo]
+    load: Loader
+
+
+_ENTRIES: dict[str, ModelEntry] = {
+    efficientnet_cam.NAME: ModelEntry(efficientnet_cam.info, efficientnet_cam.load),
+    threshold.NAME: ModelEntry(threshold.info, threshold.load),
+}
+
+
+def register(name: str, entry: ModelEntry) -> None:
+    """Make a model known under a name in this process.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if name in _ENTRIES:
+        raise ValueError(f"the model name {name!r} is taken")
+    _ENTRIES[name] = entry
+
+
+def unregister(name: str) -> None:
+    """Forget a model."""
+    del _ENTRIES[name]
+
+
+def known_models() -> list[ModelInfo]:
+    """Return all models that can be named, by name.
+
+    Raises:
+        UserError: the weights of one are missing or damaged.
+    """
+    return [_ENTRIES[name].info() for name in sorted(_ENTRIES)]
+
+
+def resolve(reference: str) -> ModelInfo:
+    """Return what a reference means, without loading the model.
+
+    Args:
+        reference: ``name``, or ``name@version`` for that version alone.
+
+    Raises:
+        Refused: ``MODEL_UNKNOWN``; no such name or version here, or its weights are not usable: says which are known.
+    """
+    return _find(reference)[1]
+
+
+def load(reference: str, *, device: str, torch_threads: int) -> Segmenter:
+    """Return the model, ready. Takes seconds: call it in a thread.
+
+    Raises:
+        Refused: ``MODEL_UNKNOWN``, as `resolve` does; also where the device cannot be used.
+    """
+    entry, _ = _find(reference)
+    try:
+        return entry.load(device=device, torch_threads=torch_threads)
+    except UserError as exc:
+        raise Refused(ReasonCode.MODEL_UNKNOWN, f"The model {reference} cannot be loaded: {exc}") from exc
+
+
+def _find(reference: str) -> tuple[ModelEntry, ModelInfo]:
+    name, _, version = reference.partition("@")
+    entry = _ENTRIES.get(name)
+    if entry is None:
+        known = ", ".join(sorted(_ENTRIES))
+        raise Refused(ReasonCode.MODEL_UNKNOWN, f"There is no model {reference!r}. Known: {known}.")
+    try:
+        info = entry.info()
+    except UserError as exc:
+        raise Refused(ReasonCode.MODEL_UNKNOWN, f"The model {reference} cannot be used: {exc}") from exc
+    if "@" in reference and version != info.version:
+        raise Refused(
+            ReasonCode.MODEL_UNKNOWN,
+            f"The model {name} is here in version {info.version} alone, not {version!r}. Name {info.reference}, or run "
+            "workers whose weights and code make the version that you want.",
+        )
+    return entry, info

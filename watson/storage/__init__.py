@@ -1,0 +1,1 @@
+"""Stores: objects (S3, a directory) and the catalogue (Cassandra, SQLite). Bytes and rows, never the events' flow."""

@@ -1,0 +1,164 @@
+"""The catalogue: what the log says, as rows that can be asked for. All writes are idempotent upserts.
+
+Each write carries the time of the event that it comes from, and the last writer by that time wins, so that a replay
+in any order ends in the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, MaskRecord, ModelRegistered
+
+__all__ = ["Catalogue", "DeadLetterRow", "JobRow", "MaskRow", "Page", "StageCount"]
+
+
+Item = TypeVar("Item")
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class JobRow(_Row):
+    """A job: its newest `JobChanged`, and its counts summed over partitions, by stage.
+
+    Keys of ``counts``: discovered, preprocessed, segmented, catalogued, quarantined. ``discovered`` = ``catalogued``
+    + ``quarantined`` + in flight. ``submitted_at`` is the time of the manifest.
+    """
+
+    job: JobChanged
+    submitted_at: datetime
+    counts: dict[str, int]
+
+
+class StageCount(_Row):
+    """The absolute number of distinct images of a job that passed a stage, in one partition."""
+
+    job: str
+    stage: str
+    partition: int
+    count: int
+    time: datetime
+
+
+class DeadLetterRow(_Row):
+    """A quarantined image or undecodable event. ``resolved``: the image was catalogued after all (by a retry)."""
+
+    event: ImageQuarantined
+    resolved: bool
+
+
+class MaskRow(_Row):
+    """A mask with the image that it belongs to."""
+
+    job: str
+    image_key: UUID
+    mask: MaskRecord
+
+
+class Page(_Row, Generic[Item]):
+    """Some rows and, where there are more, the opaque cursor that the next call takes as ``after``."""
+
+    items: tuple[Item, ...]
+    cursor: str | None = None
+
+
+class Catalogue(Protocol):
+    """Rows of jobs, images, masks, models, datasets and dead letters.
+
+    All methods raise `Retriable` where the database is unavailable or times out.
+    """
+
+    async def open(self) -> None:
+        """Connect and prepare statements.
+
+        Raises:
+            UserError: the database cannot be reached, or its schema is missing or of another version: says to run
+                `watson catalogue migrate`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+    async def migrate(self) -> list[str]:
+        """Bring the schema (and the keyspace or file) to this code's version; returns the names of the steps done.
+
+        Needs no `open` before. Doing it twice, or from two places at once, does no harm.
+        """
+        ...
+
+    async def wipe(self) -> None:
+        """Empty all projected tables, for a rebuild from the log."""
+        ...
+
+    # written by the projection alone
+    async def put_job(self, event: JobChanged) -> None:
+        """The job's state and settings."""
+        ...
+
+    async def put_submitted(self, job: str, time: datetime) -> None:
+        """When the job's manifest was submitted; may come before or after `put_job`."""
+        ...
+
+    async def put_count(self, count: StageCount) -> None:
+        """An absolute count; last writer by time wins."""
+        ...
+
+    async def put_image(self, event: ImageCatalogued) -> None:
+        """A catalogued image, and each of its masks."""
+        ...
+
+    async def put_dead_letter(self, event: ImageQuarantined, *, resolved: bool) -> None:
+        """A quarantined image or undecodable event; several stages' letters of one image are several rows."""
+        ...
+
+    async def put_model(self, event: ModelRegistered) -> None:
+        """A model version."""
+        ...
+
+    # asked by people
+    async def jobs(self) -> list[JobRow]:
+        """All jobs, newest submission first."""
+        ...
+
+    async def job(self, job: str) -> JobRow | None:
+        """One job."""
+        ...
+
+    async def images(self, job: str, *, after: str | None = None, limit: int = 100) -> Page[ImageCatalogued]:
+        """Catalogued images of a job, by image key."""
+        ...
+
+    async def image(self, job: str, image_key: UUID) -> ImageCatalogued | None:
+        """One catalogued image."""
+        ...
+
+    async def masks(self, job: str, category: str, *, after: str | None = None, limit: int = 100) -> Page[MaskRow]:
+        """Masks of one category, in an order that is stable between calls."""
+        ...
+
+    async def categories(self, job: str) -> dict[str, int]:
+        """Number of masks by category name."""
+        ...
+
+    async def dead_letters(
+        self, job: str | None, *, reason: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[DeadLetterRow]:
+        """Dead letters of a job; with ``job`` None, those of undecodable events that belong to no job."""
+        ...
+
+    async def models(self) -> Sequence[ModelRegistered]:
+        """All model versions, by name and time."""
+        ...
+
+    async def datasets(self) -> dict[str, list[str]]:
+        """Dataset name → its jobs."""
+        ...

@@ -1,0 +1,1 @@
+"""Pages and JSON views, served by Faust's web server."""

@@ -1,0 +1,107 @@
+"""The JSON API under ``/api/v1/``: read only, bounded lists with opaque cursors, errors as ``{"error": …}``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import faust
+from aiohttp import web
+
+from watson.events import now
+from watson.storage.catalogue import Page
+from watson.web.documents import dead_letter_document, image_document, job_document, model_document
+from watson.web.guard import add_page, json_response
+from watson.web.queries import Queries, after_of, limit_of
+
+__all__ = ["mount_api"]
+
+Row = TypeVar("Row")
+
+_DEFAULT_LIMIT = 100
+
+
+def mount_api(app: faust.App, queries: Queries) -> None:
+    """Add the routes to an app whose web server has not started."""
+    api = _Api(queries)
+    for path, handler in (
+        ("/api/v1/jobs", api.jobs),
+        ("/api/v1/jobs/{job}", api.job),
+        ("/api/v1/jobs/{job}/images", api.images),
+        ("/api/v1/jobs/{job}/images/{image_key}", api.image),
+        ("/api/v1/jobs/{job}/dead-letters", api.dead_letters),
+        ("/api/v1/dead-letters", api.undecodable),
+        ("/api/v1/models", api.models),
+        ("/api/v1/datasets", api.datasets),
+    ):
+        add_page(app, path, handler)
+
+
+class _Api:
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    async def jobs(self, request: web.Request) -> web.Response:
+        at = now()
+        rows = await self._queries.jobs(after_of(request), limit_of(request, _DEFAULT_LIMIT))
+        return _listing("jobs", rows, lambda row: job_document(row, at))
+
+    async def job(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        categories = await self._queries.categories(row.job.job)
+        reasons = await self._queries.reasons(row.job.job)
+        return json_response(
+            {
+                **job_document(row, now()),
+                "categories": dict(categories),
+                "quarantined_by_reason": reasons.counts,
+                "quarantined_by_reason_complete": reasons.complete,
+            }
+        )
+
+    async def images(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        page = await self._queries.images(
+            row.job.job, request.query.get("category"), after_of(request), limit_of(request, _DEFAULT_LIMIT)
+        )
+        return _listing("images", page, image_document)
+
+    async def image(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        return json_response(image_document(await self._queries.image(row.job.job, request.match_info["image_key"])))
+
+    async def dead_letters(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        return await self._letters(request, row.job.job)
+
+    async def undecodable(self, request: web.Request) -> web.Response:
+        return await self._letters(request, None)
+
+    async def models(self, _request: web.Request) -> web.Response:
+        return json_response({"models": [model_document(model) for model in await self._queries.models()]})
+
+    async def datasets(self, _request: web.Request) -> web.Response:
+        datasets = await self._queries.datasets()
+        return json_response(
+            {
+                "datasets": [
+                    {"dataset": name, "jobs": [row.job.job for row in rows], "images": _catalogued(rows)}
+                    for name, rows in datasets.items()
+                ]
+            }
+        )
+
+    async def _letters(self, request: web.Request, job: str | None) -> web.Response:
+        page = await self._queries.dead_letters(
+            job, request.query.get("reason"), after_of(request), limit_of(request, _DEFAULT_LIMIT)
+        )
+        return _listing("dead_letters", page, dead_letter_document)
+
+
+def _listing(name: str, page: Page[Row], document: Callable[[Row], dict[str, Any]]) -> web.Response:
+    """``cursor`` goes into the next request's ``after``; null at the end."""
+    return json_response({name: [document(row) for row in page.items], "cursor": page.cursor})
+
+
+def _catalogued(rows: Sequence[Any]) -> int:
+    return sum(row.counts.get("catalogued", 0) for row in rows)

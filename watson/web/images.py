@@ -1,0 +1,180 @@
+"""Pictures, masks over them, and thumbnails, from the object store to the browser.
+
+Only objects that a catalogued image's row refers to are served, and only where their keys are those of normalised
+pictures and of masks: a forged row cannot be used to read anything else. Their hashes are checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from aiohttp import web
+from cachetools import LRUCache
+
+from watson.errors import ReasonCode, Refused
+from watson.events import ImageCatalogued
+from watson.model.masks import decode_masks
+from watson.settings import Settings
+from watson.storage.objects import ObjectStore
+from watson.web.queries import Queries
+from watson.web.rendering import OVERLAY_LIMIT, THUMBNAIL_LIMIT, VERSION, overlay, thumbnail
+
+__all__ = ["Images", "overlay_version"]
+
+Made = TypeVar("Made")
+
+_PICTURE_KEY = re.compile(r"^preprocessed/[A-Za-z0-9._-]{1,100}/[0-9a-f]{64}\.(jpg|png)$")
+_MASKS_KEY = re.compile(r"^masks/[0-9a-f-]{36}\.json\.gz$")
+_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
+_PICTURE_LIMIT = 256_000_000  # bytes; a PNG of 8192 × 8192 pixels at most
+_MASKS_LIMIT = 32_000_000
+_CACHE_BYTES = 64_000_000
+_IMMUTABLE = "private, max-age=31536000, immutable"
+_LEAST_OVERLAY = 16
+
+
+class Images:
+    """Routes under ``/jobs/{job}/images/{image_key}/``: ``picture``, ``overlay.png`` and ``thumbnail.jpg``.
+
+    Every answer has an entity tag of its content. With ``?v=`` as the pages write it, browsers never ask again.
+    """
+
+    def __init__(self, queries: Queries, objects: ObjectStore, settings: Settings) -> None:
+        self._queries = queries
+        self._objects = objects
+        # Its own pool bounds the CPU that viewers take; what waits for a thread is bounded by the answer's time limit.
+        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="web-images")
+        self._made: LRUCache[str, bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def picture(self, request: web.Request) -> web.StreamResponse:
+        """The normalised picture, as it is in the store."""
+        event = await self._event(request)
+        suffix = _checked_key(_PICTURE_KEY, event.normalised.object).group(1)
+        sha256 = event.normalised.sha256
+        return await self._answer(
+            request, tag=sha256, version=sha256[:12], content_type=_TYPES[suffix], make=lambda: self._picture(event)
+        )
+
+    async def thumbnail(self, request: web.Request) -> web.StreamResponse:
+        """A small JPEG of the picture, without masks."""
+        event = await self._event(request)
+
+        async def make() -> bytes:
+            data = await self._picture(event)
+            return await self._in_thread(lambda: thumbnail(data, event.normalised.width, event.normalised.height))
+
+        tag = _digest("thumbnail", event.normalised.sha256, str(THUMBNAIL_LIMIT))
+        return await self._answer(
+            request, tag=tag, version=event.normalised.sha256[:12], content_type="image/jpeg", make=make, keep=True
+        )
+
+    async def overlay(self, request: web.Request) -> web.StreamResponse:
+        """The catalogued masks as a transparent PNG; ``?mask=0&mask=2`` chooses some, ``?size=320`` bounds its side."""
+        event = await self._event(request)
+        chosen = _chosen_masks(request, event)
+        limit = _overlay_size(request)
+
+        async def make() -> bytes:
+            _checked_key(_MASKS_KEY, event.masks_object)
+            data = await self._fetch(event.masks_object, event.masks_sha256, _MASKS_LIMIT)
+            return await self._in_thread(lambda: _compose(data, event, chosen, limit))
+
+        tag = _digest("overlay", overlay_version(event), ",".join(map(str, chosen)), str(limit))
+        return await self._answer(
+            request, tag=tag, version=overlay_version(event), content_type="image/png", make=make, keep=True
+        )
+
+    async def _event(self, request: web.Request) -> ImageCatalogued:
+        return await self._queries.image(request.match_info["job"], request.match_info["image_key"])
+
+    async def _picture(self, event: ImageCatalogued) -> bytes:
+        _checked_key(_PICTURE_KEY, event.normalised.object)
+        return await self._fetch(event.normalised.object, event.normalised.sha256, _PICTURE_LIMIT)
+
+    async def _fetch(self, key: str, sha256: str, limit: int) -> bytes:
+        data = await self._objects.get(key, limit)
+        found = await self._in_thread(lambda: hashlib.sha256(data).hexdigest())
+        if found != sha256:
+            raise Refused(ReasonCode.OBJECT_ALTERED, f"{key} has sha256 {found}, not {sha256} as catalogued.")
+        return data
+
+    async def _in_thread(self, work: Callable[[], Made]) -> Made:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _answer(
+        self,
+        request: web.Request,
+        *,
+        tag: str,
+        version: str,
+        content_type: str,
+        make: Callable[[], Awaitable[bytes]],
+        keep: bool = False,
+    ) -> web.StreamResponse:
+        """304 where the browser has it, else the bytes, from the cache where they were made before."""
+        immutable = request.query.get("v") == version
+        headers = {"ETag": f'"{tag}"', "Cache-Control": _IMMUTABLE if immutable else "private, no-cache"}
+        if any(known.value in (tag, "*") for known in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        body = self._made.get(tag)
+        if body is None:
+            body = await make()
+            if keep and len(body) <= self._made.maxsize:
+                self._made[tag] = body
+        return web.Response(body=body, content_type=content_type, headers=headers)
+
+
+def overlay_version(event: ImageCatalogued) -> str:
+    """Changes whenever the masks of an image do; goes into the overlay's address as ``v``."""
+    return _digest("masks", event.masks_sha256, ",".join(str(mask.index) for mask in event.masks))[:12]
+
+
+def _compose(data: bytes, event: ImageCatalogued, chosen: list[int], limit: int) -> bytes:
+    """The overlay of some masks of an image. Decodes one mask at a time: a large picture's masks take much memory."""
+    file = decode_masks(data)
+    size = (event.normalised.width, event.normalised.height)
+    if (file.width, file.height) != size or any(index >= len(file.masks) for index in chosen):
+        raise Refused(
+            ReasonCode.OBJECT_ALTERED, f"{event.masks_object} does not hold the masks that the catalogue names."
+        )
+    largest_first = sorted((file.masks[index] for index in chosen), key=lambda mask: (-mask.area, mask.index))
+    return overlay(((mask.index, mask.pixels()) for mask in largest_first), *size, limit)
+
+
+def _chosen_masks(request: web.Request, event: ImageCatalogued) -> list[int]:
+    known = [mask.index for mask in event.masks]
+    asked = request.query.getall("mask", [])
+    if not asked:
+        return known
+    texts = {str(index): index for index in known}
+    if unknown := [text for text in asked if text not in texts]:
+        raise web.HTTPBadRequest(text=f"mask={unknown[0]!r}: this image has no such mask.")
+    return sorted({texts[text] for text in asked})
+
+
+def _overlay_size(request: web.Request) -> int:
+    text = request.query.get("size", str(OVERLAY_LIMIT))
+    if not text.isascii() or not text.isdigit() or not _LEAST_OVERLAY <= int(text[:9]) <= OVERLAY_LIMIT:
+        raise web.HTTPBadRequest(
+            text=f"size={text!r}: a whole number of pixels from {_LEAST_OVERLAY} to {OVERLAY_LIMIT} is wanted."
+        )
+    return int(text)
+
+
+def _checked_key(pattern: re.Pattern[str], key: str) -> re.Match[str]:
+    if found := pattern.match(key):
+        return found
+    raise Refused(ReasonCode.ACCESS_DENIED, f"The catalogue names {key!r}, which is not an object that Watson wrote.")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join((VERSION, *parts)).encode()).hexdigest()[:32]

@@ -1,0 +1,168 @@
+"""The pages: rendered on the server, complete without JavaScript; a small script keeps the numbers moving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import faust
+from aiohttp import web
+
+from watson.errors import ReasonCode
+from watson.events import ImageCatalogued, now
+from watson.web.documents import STAGE_ORDER, dead_letter_document, job_document, model_document
+from watson.web.guard import add_page
+from watson.web.images import overlay_version
+from watson.web.queries import Queries, after_of
+from watson.web.rendering import THUMBNAIL_LIMIT
+from watson.web.templating import page
+
+__all__ = ["mount_pages"]
+
+_JOBS_ON_A_PAGE = 50
+_PICTURES_ON_A_PAGE = 48
+_LETTERS_ON_A_PAGE = 100
+_CATEGORIES_SHOWN = 20
+
+
+def mount_pages(app: faust.App, queries: Queries) -> None:
+    """Add the routes to an app whose web server has not started."""
+    pages = _Pages(queries)
+    for path, handler in (
+        ("/", pages.overview),
+        ("/jobs/{job}", pages.job),
+        ("/jobs/{job}/images/{image_key}", pages.image),
+        ("/jobs/{job}/dead-letters", pages.dead_letters),
+        ("/dead-letters", pages.undecodable),
+        ("/models", pages.models),
+        ("/datasets", pages.datasets),
+    ):
+        add_page(app, path, handler)
+
+
+class _Pages:
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    async def overview(self, request: web.Request) -> web.Response:
+        at, after = now(), after_of(request)
+        rows = await self._queries.jobs(after, _JOBS_ON_A_PAGE)
+        asked = {"limit": str(_JOBS_ON_A_PAGE), **({"after": after} if after else {})}
+        return page(
+            "overview.html",
+            jobs=[job_document(row, at) for row in rows.items],
+            stages=STAGE_ORDER,
+            poll=f"/api/v1/jobs?{urlencode(asked)}",
+            older=_next("/", rows.cursor),
+            first=after is None,
+        )
+
+    async def job(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        name, category = row.job.job, request.query.get("category") or None
+        categories = await self._queries.categories(name)
+        pictures = await self._queries.images(name, category, after_of(request), _PICTURES_ON_A_PAGE)
+        document = job_document(row, now())
+        return page(
+            "job.html",
+            job=document,
+            stages=STAGE_ORDER,
+            poll=document["links"]["self"],
+            reasons=await self._queries.reasons(name),
+            categories=categories,
+            histogram=categories[:_CATEGORIES_SHOWN],
+            category=category,
+            cards=[_Card.of(event, category) for event in pictures.items],
+            further=_next(document["links"]["page"], pictures.cursor, category=category),
+            first=after_of(request) is None,
+        )
+
+    async def image(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        event = await self._queries.image(row.job.job, request.match_info["image_key"])
+        # The form sends `chosen`, so that no box ticked means no mask rather than all.
+        asked = set(request.query.getall("mask", []))
+        chosen = [mask.index for mask in event.masks if "chosen" not in request.query or str(mask.index) in asked]
+        return page(
+            "image.html",
+            event=event,
+            masks=sorted(event.masks, key=lambda mask: (-mask.score, mask.index)),
+            chosen=chosen,
+            here=_address(event),
+            picture=f"{_address(event)}/picture?{urlencode({'v': event.normalised.sha256[:12]})}",
+            overlay_base=f"{_address(event)}/overlay.png?{urlencode({'v': overlay_version(event)})}",
+            overlay=_overlay(event, chosen),
+        )
+
+    async def dead_letters(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        return await self._letters(request, row.job.job, f"/jobs/{row.job.job}/dead-letters")
+
+    async def undecodable(self, request: web.Request) -> web.Response:
+        return await self._letters(request, None, "/dead-letters")
+
+    async def models(self, _request: web.Request) -> web.Response:
+        models = await self._queries.models()
+        return page("models.html", models=[model_document(model) for model in models], times=[m.time for m in models])
+
+    async def datasets(self, _request: web.Request) -> web.Response:
+        return page("datasets.html", datasets=await self._queries.datasets())
+
+    async def _letters(self, request: web.Request, job: str | None, here: str) -> web.Response:
+        reason = request.query.get("reason") or None
+        letters = await self._queries.dead_letters(job, reason, after_of(request), _LETTERS_ON_A_PAGE)
+        return page(
+            "dead_letters.html",
+            job=job,
+            here=here,
+            reason=reason,
+            reasons=list(ReasonCode),
+            letters=[dead_letter_document(row) for row in letters.items],
+            further=_next(here, letters.cursor, reason=reason),
+            first=after_of(request) is None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """One picture of a gallery. With a category, its masks alone are drawn."""
+
+    event: ImageCatalogued
+    page: str
+    thumbnail: str
+    overlay: str | None
+    names: list[str]
+
+    @classmethod
+    def of(cls, event: ImageCatalogued, category: str | None) -> _Card:
+        shown = [mask for mask in event.masks if category is None or mask.category == category]
+        return cls(
+            event=event,
+            page=_address(event),
+            thumbnail=f"{_address(event)}/thumbnail.jpg?{urlencode({'v': event.normalised.sha256[:12]})}",
+            overlay=_overlay(event, [mask.index for mask in shown], THUMBNAIL_LIMIT),
+            names=list(dict.fromkeys(mask.category for mask in sorted(event.masks, key=lambda mask: -mask.score))),
+        )
+
+
+def _address(event: ImageCatalogued) -> str:
+    return f"/jobs/{event.job}/images/{event.image_key}"  # a job's id is safe in a path (see `JobId`)
+
+
+def _overlay(event: ImageCatalogued, chosen: list[int], size: int | None = None) -> str | None:
+    """Address of the overlay of some masks; None where none is to be drawn."""
+    if not chosen:
+        return None
+    query: list[tuple[str, str]] = [("v", overlay_version(event))]
+    if size is not None:
+        query.append(("size", str(size)))
+    if len(chosen) < len(event.masks):
+        query.extend(("mask", str(index)) for index in chosen)
+    return f"{_address(event)}/overlay.png?{urlencode(query)}"
+
+
+def _next(path: str, cursor: str | None, **query: str | None) -> str | None:
+    """Address of the next page; None at the end."""
+    if cursor is None:
+        return None
+    return f"{path}?{urlencode({**{name: value for name, value in query.items() if value}, 'after': cursor})}"

@@ -1,0 +1,144 @@
+"""What pages and API ask of the catalogue, and what they take from a request."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from dataclasses import dataclass
+from uuid import UUID
+
+from aiohttp import web
+
+from watson.errors import ReasonCode
+from watson.events import ImageCatalogued, ModelRegistered
+from watson.storage.catalogue import Catalogue, DeadLetterRow, JobRow, Page
+from watson.web.fresh import Fresh
+
+__all__ = ["MOST_ITEMS", "Queries", "Reasons", "after_of", "limit_of"]
+
+MOST_ITEMS = 500
+"""Most items that one answer holds."""
+
+_JOBS_SECONDS = 1.0
+_SUMMARY_SECONDS = 15.0
+_LETTERS_COUNTED = 5000
+_LETTERS_PAGE = 500
+_IMAGES_AT_ONCE = 8
+_MOST_CURSOR = 4096
+_UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Unresolved dead letters by reason code, most first; ``complete`` is false where there are more than counted."""
+
+    counts: dict[str, int]
+    complete: bool
+
+
+class Queries:
+    """Asks the catalogue; says 404 for what is not there and 400 for what is no name at all."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._jobs: Fresh[None, list[JobRow]] = Fresh(lambda _: catalogue.jobs(), _JOBS_SECONDS, size=1)
+        self._categories: Fresh[str, dict[str, int]] = Fresh(catalogue.categories, _SUMMARY_SECONDS)
+        self._reasons: Fresh[str, Reasons] = Fresh(self._count_reasons, _SUMMARY_SECONDS)
+
+    async def jobs(self, after: str | None, limit: int) -> Page[JobRow]:
+        """Jobs, newest first; the cursor is the last job's id."""
+        rows = await self._jobs.get(None)
+        start = 0
+        if after is not None:
+            places = [place for place, row in enumerate(rows) if row.job.job == after]
+            if not places:
+                raise web.HTTPBadRequest(text=f"after={after!r} is not a cursor that this list gave.")
+            start = places[0] + 1
+        items = tuple(rows[start : start + limit])
+        return Page(items=items, cursor=items[-1].job.job if start + limit < len(rows) else None)
+
+    async def job(self, name: str) -> JobRow:
+        """One job; 404 where there is none."""
+        row = await self._catalogue.job(name)
+        if row is None:
+            raise web.HTTPNotFound(text=f"There is no job named {name!r}.")
+        return row
+
+    async def image(self, job: str, key: str) -> ImageCatalogued:
+        """One catalogued image; 400 where ``key`` is no UUID, 404 where the job has no such image."""
+        if not _UUID.match(key):
+            raise web.HTTPBadRequest(text=f"{key!r} is not an image key: a UUID is wanted.")
+        event = await self._catalogue.image(job, UUID(key))
+        if event is None:
+            raise web.HTTPNotFound(text=f"Job {job!r} has no catalogued image {key}.")
+        return event
+
+    async def images(self, job: str, category: str | None, after: str | None, limit: int) -> Page[ImageCatalogued]:
+        """Images of a job; with ``category``, those that have a mask of it (each once on a page)."""
+        if category is None:
+            return await self._catalogue.images(job, after=after, limit=limit)
+        masks = await self._catalogue.masks(job, category, after=after, limit=limit)
+        keys = list(dict.fromkeys(row.image_key for row in masks.items))
+        at_once = asyncio.Semaphore(_IMAGES_AT_ONCE)
+
+        async def fetch(key: UUID) -> ImageCatalogued | None:
+            async with at_once:
+                return await self._catalogue.image(job, key)
+
+        found = await asyncio.gather(*map(fetch, keys))
+        return Page(items=tuple(event for event in found if event is not None), cursor=masks.cursor)
+
+    async def categories(self, job: str) -> list[tuple[str, int]]:
+        """Categories with their number of masks, most first."""
+        counts = await self._categories.get(job)
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+    async def reasons(self, job: str) -> Reasons:
+        """Dead letters by reason."""
+        return await self._reasons.get(job)
+
+    async def dead_letters(
+        self, job: str | None, reason: str | None, after: str | None, limit: int
+    ) -> Page[DeadLetterRow]:
+        """Dead letters of a job; with ``job`` None, events that could not be decoded."""
+        if reason is not None and reason not in set(ReasonCode):
+            raise web.HTTPBadRequest(text=f"reason={reason!r} is not a reason code: one of {', '.join(ReasonCode)}.")
+        return await self._catalogue.dead_letters(job, reason=reason, after=after, limit=limit)
+
+    async def models(self) -> list[ModelRegistered]:
+        """All model versions."""
+        return list(await self._catalogue.models())
+
+    async def datasets(self) -> dict[str, list[JobRow]]:
+        """Dataset name → its jobs."""
+        names, rows = await asyncio.gather(self._catalogue.datasets(), self._jobs.get(None))
+        by_name = {row.job.job: row for row in rows}
+        return {name: [by_name[job] for job in jobs if job in by_name] for name, jobs in sorted(names.items())}
+
+    async def _count_reasons(self, job: str) -> Reasons:
+        counts: Counter[str] = Counter()
+        seen, after = 0, None
+        while seen < _LETTERS_COUNTED:
+            letters = await self._catalogue.dead_letters(job, after=after, limit=_LETTERS_PAGE)
+            counts.update(row.event.reason.value for row in letters.items if not row.resolved)
+            seen, after = seen + len(letters.items), letters.cursor
+            if after is None:
+                break
+        return Reasons(dict(counts.most_common()), complete=after is None)
+
+
+def after_of(request: web.Request) -> str | None:
+    """The cursor in a request."""
+    after = request.query.get("after")
+    if after is not None and len(after) > _MOST_CURSOR:
+        raise web.HTTPBadRequest(text="after= is not a cursor that this list gave.")
+    return after or None
+
+
+def limit_of(request: web.Request, default: int) -> int:
+    """How many items are wanted: 1 to `MOST_ITEMS`."""
+    text = request.query.get("limit", str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_ITEMS:
+        raise web.HTTPBadRequest(text=f"limit={text!r}: a whole number from 1 to {MOST_ITEMS} is wanted.")
+    return int(text)

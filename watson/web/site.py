@@ -1,0 +1,46 @@
+"""The site of the ``web`` role: JSON API, pages, pictures and static files on one Faust app. Read only."""
+
+from __future__ import annotations
+
+import faust
+from aiohttp import web
+
+from watson.settings import Settings
+from watson.storage.catalogue import Catalogue
+from watson.storage.objects import ObjectStore
+from watson.web.api import mount_api
+from watson.web.guard import add_page, guard
+from watson.web.images import Images
+from watson.web.pages import mount_pages
+from watson.web.queries import Queries
+from watson.web.templating import STATIC
+
+__all__ = ["mount_site"]
+
+
+def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, settings: Settings) -> None:
+    """Add the site to an app whose web server has not started.
+
+    Args:
+        app: the web role's app.
+        catalogue: open by the time of the first request; the caller closes it.
+        objects: likewise.
+        settings: ``web_timeout`` and ``threads`` are used.
+    """
+    guard(app, time_limit=settings.web_timeout)
+    queries = Queries(catalogue)
+    images = Images(queries, objects, settings)
+    mount_api(app, queries)
+    mount_pages(app, queries)
+    for name, handler in (
+        ("picture", images.picture),
+        ("overlay.png", images.overlay),
+        ("thumbnail.jpg", images.thumbnail),
+    ):
+        add_page(app, "/jobs/{job}/images/{image_key}/" + name, handler)
+    app.web.add_static("/static", STATIC)
+
+    async def close(_server: web.Application) -> None:
+        images.close()
+
+    app.web.web_app.on_cleanup.append(close)
