@@ -13,7 +13,9 @@ from typing import Any
 
 import aiohttp
 
-BINARY = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from tests.services.prerequisites import BROWSERS
+
+BINARY = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),

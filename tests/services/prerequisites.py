@@ -1,4 +1,7 @@
-"""What the machine has to bring for the tests' servers: a JDK, Maven and Go. Where it may, apt installs them."""
+"""What the machine has to bring for the tests: a JDK, Maven and Go; a Chromium. Where it may, apt installs them.
+
+The tests' servers cannot do without the first three. Without Chromium the tests that look at pages are left out.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.services.report import ServiceError, say
@@ -13,6 +17,10 @@ from tests.services.report import ServiceError, say
 _JAVA_LEAST = (17,)
 _GO_LEAST = (1, 21)  # the first that fetches the newer toolchain which a module asks for
 _INSTALL_SECONDS = 900
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+_Wanted = tuple[tuple[Callable[[], str], str], ...]
+"""How to find each, and Debian's package of it."""
 
 
 def java() -> str:
@@ -46,6 +54,19 @@ def go() -> str:
     return _new_enough("go", ["version"], r"go([\d.]+)", _GO_LEAST, remedy)
 
 
+def chromium() -> str:
+    """The path of a Chromium.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    remedy = "Install it (Debian: chromium)."
+    raise ServiceError(f"There is no `chromium`: the tests that look at pages are left out. {remedy}")
+
+
 def _path(name: str, remedy: str) -> str:
     path = shutil.which(name)
     if path is None:
@@ -63,13 +84,14 @@ def _new_enough(name: str, question: list[str], pattern: str, least: tuple[int, 
     return path
 
 
-_DEBIAN = ((java, "openjdk-17-jdk-headless"), (maven, "maven"), (go, "golang-go"))
+_REQUIRED = ((java, "openjdk-17-jdk-headless"), (maven, "maven"), (go, "golang-go"))
+_OPTIONAL = ((chromium, "chromium"),)
 
 
-def missing() -> dict[str, str]:
+def missing(wanted: _Wanted = _REQUIRED) -> dict[str, str]:
     """What is not there or too old: Debian's package of each, with the message that says so."""
     found = {}
-    for find, package in _DEBIAN:
+    for find, package in wanted:
         try:
             find()
         except ServiceError as exc:
@@ -78,22 +100,23 @@ def missing() -> dict[str, str]:
 
 
 def provide() -> None:
-    """Check for the three; what is missing is installed by apt, as root or by a sudo that asks for no password.
+    """Check for all of them; what is missing is installed by apt, as root or by a sudo that asks for no password.
 
-    The environment variable NO_INSTALL=1 forbids installing.
+    The environment variable NO_INSTALL=1 forbids installing. Says which tests are left out where Chromium is missing.
 
     Raises:
-        ServiceError: something is still missing; says what to install.
+        ServiceError: something that the servers need is still missing; says what to install.
     """
-    lacking = missing()
+    lacking = missing(_REQUIRED + _OPTIONAL)
     if lacking and (apt := _apt()):
         say("\n".join(lacking.values()))
         say(f"Installing with apt-get: {', '.join(lacking)} (NO_INSTALL=1 forbids it) ...")
         _run([*apt, "update", "-q"])
         _run([*apt, "install", "-q", "-y", "--no-install-recommends", *lacking])
-        lacking = missing()
-    if lacking:
+    if lacking := missing():
         raise ServiceError("\n".join(lacking.values()))
+    for message in missing(_OPTIONAL).values():
+        say(message)
 
 
 def _apt() -> list[str]:

@@ -67,6 +67,7 @@ def test_everything_that_is_missing_is_named_at_once(programs: Path) -> None:
 def test_apt_is_asked_for_what_is_missing_and_nothing_else(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(programs, "mvn", "Apache Maven 3.8.7")
     _write(programs, "go", "go version go1.26.8 linux/amd64")
+    _write(programs, "chromium", "Chromium 156")
     log = programs / "apt.log"
     apt = programs / "apt-get"
     _write(programs, "apt-get", "")
@@ -80,3 +81,19 @@ def test_apt_is_asked_for_what_is_missing_and_nothing_else(programs: Path, monke
     update, install = log.read_text().splitlines()
     assert update.startswith("update")
     assert install.split()[-1] == "openjdk-17-jdk-headless"
+
+
+def test_without_a_browser_it_goes_on_and_says_which_tests_are_left_out(
+    programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write(programs, "java", 'openjdk version "17.0.15"')
+    _write(programs, "mvn", "Apache Maven 3.8.7")
+    _write(programs, "go", "go version go1.26.8 linux/amd64")
+    prerequisites.provide()
+    said = capsys.readouterr()
+    assert "the tests that look at pages are left out" in said.out + said.err
+
+
+def test_any_of_the_usual_names_of_a_browser_will_do(programs: Path) -> None:
+    _write(programs, "google-chrome", "Google Chrome 156")
+    assert prerequisites.chromium() == str(programs / "google-chrome")
