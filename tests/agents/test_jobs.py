@@ -253,6 +253,20 @@ async def test_a_worker_killed_in_the_middle_of_a_listing_is_followed_by_one_tha
     assert heir.sent()[: len(sent_before)] == sent_before
 
 
+@pytest.mark.parametrize("ticks", range(4))
+async def test_a_listing_that_is_stopped_in_the_moment_in_which_credit_comes_back_ends(tmp_path, pictures, ticks):
+    line = Line(tmp_path)  # Python 3.11's asyncio.wait_for lost the cancellation then
+    await line.start()
+    await line.submit(manifest(pictures))
+    for _ in range(3):
+        await line.turn(end=False)
+    line.board.jobs["job"].moved.set()
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(3):
+        await line.listings.close()
+
+
 async def test_entries_that_the_transport_lost_are_listed_again(tmp_path, pictures):
     line = Line(tmp_path, redrive_after=0.05)
     await line.start()

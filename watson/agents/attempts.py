@@ -60,7 +60,8 @@ class Attempts:
         while True:
             attempt += 1
             try:
-                return await asyncio.wait_for(work(), self.timeout)
+                async with asyncio.timeout(self.timeout):
+                    return await work()
             except (PartitionRevoked, EmitFailed):
                 raise  # not the event's fault: the loop abandons the event, or ends the worker
             except Refused as refused:

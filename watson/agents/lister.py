@@ -140,7 +140,8 @@ class Listings:
             if free > 0:
                 return free
             try:
-                await asyncio.wait_for(job.moved.wait(), _CREDIT_POLL_SECONDS)
+                async with asyncio.timeout(_CREDIT_POLL_SECONDS):
+                    await job.moved.wait()
             except TimeoutError:
                 continue
         return 0

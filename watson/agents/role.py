@@ -46,7 +46,8 @@ class RoleApp(TransportApp):
         while self._opened:
             close_it = self._opened.pop()
             try:
-                await asyncio.wait_for(close_it(), _CLOSE_SECONDS)
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await close_it()
             except TimeoutError:
                 log.warning("a resource did not close in time", resource=getattr(close_it, "__qualname__", "?"))
 

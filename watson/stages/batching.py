@@ -84,7 +84,8 @@ class MicroBatcher(Generic[Group, Item, Result]):
         self._queues.clear()
         thread.shutdown(wait=False, cancel_futures=True)
         try:
-            await asyncio.wait_for(asyncio.to_thread(thread.shutdown), _CLOSING)
+            async with asyncio.timeout(_CLOSING):
+                await asyncio.to_thread(thread.shutdown)
         except TimeoutError:
             log.warning("the model is still computing; not waiting for it", seconds=_CLOSING)
 

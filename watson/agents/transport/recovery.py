@@ -29,7 +29,8 @@ class _RecoveryEnd(asyncio.Event):
     async def wait(self) -> bool:  # type: ignore[override]  # returns True, as the base class does
         while not self.is_set() and self._recovery.need_recovery():
             try:
-                return await asyncio.wait_for(super().wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    return await super().wait()
             except TimeoutError:
                 continue
         self._recovery.flush_buffers()

@@ -68,7 +68,8 @@ class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
         app = self.app
         consumer, recovery = app.consumer, app.tables.recovery
         sources = {tp for tp in consumer.assignment() if tp.topic not in app.tables.changelog_topics}
-        ends = await asyncio.wait_for(consumer.highwaters(*sources), _ANSWER_SECONDS) if sources else {}
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            ends = await consumer.highwaters(*sources) if sources else {}
         progress = frozenset(
             (tp, consumer._read_offset[tp], consumer._committed_offset[tp], len(consumer._acked[tp]))  # noqa: SLF001 - the books of our own subclass
             for tp in sources
@@ -90,7 +91,8 @@ class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
             return True
         if committed >= end:
             return False
-        position: int = await asyncio.wait_for(consumer.position(tp), _ANSWER_SECONDS)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            position: int = await consumer.position(tp)
         return position < end
 
     def _give_up(self) -> None:
