@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,13 +44,15 @@ class Command:
 
     def __init__(self, photographs: Path, out: Path) -> None:
         self.out = out
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "watson", "run", str(photographs), "--out", str(out), "--json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"WATSON_TORCH_THREADS": "1"},
-        )
+        self._progress = out.parent / f"progress-{uuid.uuid4().hex[:8]}.jsonl"
+        with self._progress.open("w") as progress:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "watson", "run", str(photographs), "--out", str(out), "--json"],
+                stdout=subprocess.PIPE,
+                stderr=progress,
+                text=True,
+                env=os.environ | {"WATSON_TORCH_THREADS": "1"},
+            )
         self.seen: set[int] = set()
 
     def children(self) -> dict[str, int]:
@@ -66,16 +70,30 @@ class Command:
     def until(self, condition: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + RUN_SECONDS
         while not condition():
-            assert self.process.poll() is None, f"ended before {what}: {self.process.communicate()[1][-3000:]}"
+            assert self.process.poll() is None, f"ended before {what}: {self.progress()[-3000:]}"
             assert time.monotonic() < end, f"not within {RUN_SECONDS} s: {what}"
             time.sleep(0.05)
+
+    def progress(self) -> str:
+        return self._progress.read_text()
+
+    def pages(self) -> str:
+        """Where it says that its pages are."""
+        said: list[dict] = []
+
+        def has_said() -> bool:
+            said[:] = [line for line in map(orjson.loads, self.progress().splitlines()) if "pages" in line]
+            return bool(said)
+
+        self.until(has_said, "the address of the pages")
+        return said[0]["pages"]
 
     def until_masks(self, least: int) -> None:
         self.until(lambda: len(list((self.out / ".watson/objects").rglob("*.json.gz"))) >= least, f"{least} masks")
 
     def summary(self) -> dict:
-        stdout, stderr = self.process.communicate(timeout=RUN_SECONDS)
-        assert self.process.returncode == 0, stderr[-3000:]
+        stdout, _ = self.process.communicate(timeout=RUN_SECONDS)
+        assert self.process.returncode == 0, self.progress()[-3000:]
         return orjson.loads(stdout)
 
     def ended(self) -> int:
@@ -138,6 +156,17 @@ class TestRun:
         assert command.leaves_nothing()
         again = start()
         _is_complete(again.summary(), again.out)
+
+    def test_its_pages_show_the_job_while_it_runs(self, start: Callable[[], Command]) -> None:
+        command = start()
+        pages = command.pages()
+        command.until_masks(1)  # by then the job is in the catalogue
+        with urllib.request.urlopen(f"{pages}api/v1/jobs", timeout=10) as answer:
+            (job,) = orjson.loads(answer.read())["jobs"]
+        _is_complete(command.summary(), command.out)
+        assert job["dataset"] == "out"
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(pages, timeout=10)
 
     def test_roles_that_are_killed_are_started_again_and_no_picture_is_lost(self, start: Callable[[], Command]) -> None:
         command = start()

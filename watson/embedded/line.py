@@ -20,7 +20,7 @@ from watson.storage.catalogue import Catalogue
 
 __all__ = ["ROLES", "Line", "running_line"]
 
-ROLES = ("project", "catalogue", "segment", "preprocess", "discover")
+ROLES = ("web", "project", "catalogue", "segment", "preprocess", "discover")
 
 _PARTITIONS = 4
 
@@ -29,11 +29,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A running line."""
+    """A running line. ``pages`` is where its pages are served once the web role has started."""
 
     settings: Settings
     broker: Broker
     roles: Supervisor
+    pages: str
 
     async def during(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Do ``work`` while the line runs.
@@ -91,9 +92,10 @@ async def running_line(
         settings = load_settings(**{name.removeprefix("WATSON_").lower(): text for name, text in variables.items()})
         await create_topics(settings)
         async with Supervisor(on_death=say) as roles:
-            line = Line(settings, broker, roles)
+            ports = dict(zip(ROLES, free_ports(len(ROLES)), strict=True))
+            line = Line(settings, broker, roles, pages=f"http://{settings.web_host}:{ports['web']}/")
             on_kill(line.kill)
-            for role, port in zip(ROLES, free_ports(len(ROLES)), strict=True):
+            for role, port in ports.items():
                 roles.start(_program(role, port, workplace, variables))
             yield line
 

@@ -132,6 +132,7 @@ class _Run:
         for attempt in range(1, _LINES + 1):
             try:
                 async with running_line(self._workplace, self._catalogue, say=self._say, on_kill=on_kill) as line:
+                    self._tell({"pages": line.pages}, f"Watch it at {line.pages} while it runs.")
                     return await line.during(self._job(line.settings))
             except ProgramFailed as exc:
                 if exc.program.name != "broker" or attempt == _LINES:
@@ -191,8 +192,11 @@ class _Run:
             await objects.close()
 
     def _say(self, message: str) -> None:
-        text = orjson.dumps({"message": message}).decode() if self._json else message
-        self._console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self._tell({"message": message}, message, style="yellow")
+
+    def _tell(self, document: dict[str, str], text: str, style: str | None = None) -> None:
+        said = orjson.dumps(document).decode() if self._json else text
+        self._console.print(said, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @asynccontextmanager
