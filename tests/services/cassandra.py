@@ -27,9 +27,9 @@ listen_address: 127.0.0.1
 storage_port: {storage}
 rpc_address: 127.0.0.1
 native_transport_port: {port}
-# a write is in the page cache before it is acknowledged, so it survives kill -9 of the process
-commitlog_sync: periodic
-commitlog_sync_period: 1000ms
+# a write is on disk before it is acknowledged. With `periodic` a node that is killed forgets what it acknowledged in
+# the last tenth of a second: the segment has it, but behind the last marker that a replay reads to
+commitlog_sync: batch
 commitlog_segment_size: 16MiB
 commitlog_total_space: 256MiB
 memtable_heap_space: 128MiB
