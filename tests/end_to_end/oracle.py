@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from cassandra.cluster import Cluster
@@ -44,6 +45,33 @@ def consume(brokers: str, topic: str, partitions: int) -> list[dict]:
             await consumer.stop()
 
     return asyncio.run(asyncio.wait_for(read(), 60))
+
+
+class Watch:
+    """Counts a topic's records while they come; a context manager. Cheap enough to be asked many times a second."""
+
+    def __init__(self, brokers: str, topic: str, partitions: int) -> None:
+        self._brokers = brokers
+        self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
+        self._loop = asyncio.new_event_loop()
+
+    def __enter__(self) -> Self:
+        self._consumer = self._loop.run_until_complete(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.run_until_complete(self._consumer.stop())
+        self._loop.close()
+
+    async def _start(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._brokers)
+        await consumer.start()
+        return consumer
+
+    def records(self) -> int:
+        """How many were ever written."""
+        ends = self._loop.run_until_complete(asyncio.wait_for(self._consumer.end_offsets(self._places), 10))
+        return sum(ends.values())
 
 
 def rows(node, keyspace: str, table: str, job: str) -> list[dict]:

@@ -67,12 +67,13 @@ def test_with_two_segment_workers_and_a_kill_in_the_middle_nothing_is_lost_or_re
     line, upload, kafka, cassandra, s3_client, topic_prefix, keyspace, bucket
 ):
     good, broken = upload(400)
+    line.environment |= {"WATSON_CREDIT_MIN": "16", "WATSON_CREDIT_MAX": "16"}  # few in flight: time to kill in
     line.start("discover", "preprocess", "segment", "segment", "catalogue", "project")
     submit(kafka, topic_prefix, bucket, "test-threshold")
-    line.wait(lambda: line.status(JOB)["counts"].get("segmented", 0) >= 40, 90, "some are segmented")
-    line.workers["segment-0"].kill()
-    segmented = line.status(JOB)["counts"]["segmented"]
-    assert segmented < 400, "the kill came too late to prove anything"
+    with oracle.Watch(kafka.brokers, f"{topic_prefix}segmented", PARTITIONS) as segmented:
+        line.wait(lambda: segmented.records() >= 40, 90, "some are segmented")
+        line.workers["segment-0"].kill()
+        assert segmented.records() < 400, "the kill came too late to prove anything"
     line.wait(lambda: line.complete(JOB), 180, "the job is complete")
     check(kafka, cassandra, s3_client, topic_prefix, keyspace, bucket, good, broken)
     assert "nothing is off" in line.cli("audit", JOB).stdout
