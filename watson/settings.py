@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from watson.errors import UserError
 
 __all__ = ["Settings", "load_settings"]
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+_BROKER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]]+)(:(?P<port>[0-9]{1,5}))?")
 
 
 class Settings(BaseSettings):
@@ -95,6 +98,16 @@ class Settings(BaseSettings):
     web_timeout: Seconds = Field(15.0, description="seconds that one answer may take; then 503")
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("brokers")
+    @classmethod
+    def _check_brokers(cls, brokers: str) -> str:
+        """The Kafka clients would find a wrong one late, and each in words of its own."""
+        for broker in brokers.split(","):
+            match = _BROKER.fullmatch(broker.strip())
+            if match is None or not 0 < int(match["port"] or 9092) <= 65_535:
+                raise ValueError(f"{broker.strip()!r} is not host:port")
+        return brokers
 
     @property
     def broker_urls(self) -> list[str]:

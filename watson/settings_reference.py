@@ -21,7 +21,7 @@ def settings_reference() -> str:
     """The page, in Markdown, in the order and the groups of `watson.settings`."""
     lines = [_HEAD]
     source = Path(__file__).with_name("settings.py").read_text(encoding="utf-8")
-    for line in source[source.index("model_config") : source.index("@property")].splitlines():
+    for line in source[source.index("model_config") : source.index("@field_validator")].splitlines():
         if line.startswith("    # "):
             title = line.removeprefix("    # ")
             lines += [f"\n## {title[0].upper()}{title[1:]}\n", "| variable | default | meaning |", "|---|---|---|"]

@@ -22,7 +22,10 @@ def catalogue(settings: Settings) -> Catalogue:
     """
     scheme, _, rest = settings.catalogue.partition(":")
     if scheme == "sqlite" and rest and not rest.startswith("//"):
-        return SqliteCatalogue(Path(rest).expanduser())
+        try:
+            return SqliteCatalogue(Path(rest).expanduser())
+        except RuntimeError as exc:  # pathlib's word for a home that is not known
+            raise UserError(f"WATSON_CATALOGUE is {settings.catalogue!r}: {exc}") from exc
     if scheme == "cassandra":
         return _cassandra(settings)
     raise UserError(f"WATSON_CATALOGUE is {settings.catalogue!r}: it must be {_FORMS}.")
