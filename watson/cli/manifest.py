@@ -11,7 +11,7 @@ from watson.errors import Refused, UserError
 from watson.events import JobOptions, ManifestSubmitted, Rules, Source
 from watson.events.event import Name
 from watson.sources.lists import open_images_format
-from watson.sources.uris import parse_uri
+from watson.sources.uris import FilePlace, S3Place, parse_uri
 
 __all__ = ["job_options", "make_manifest", "source_of"]
 
@@ -26,10 +26,14 @@ def source_of(text: str, kind: str | None = None, template: str | None = None) -
     Raises:
         UserError: there is no such path, it is no URI that Watson reads, or its kind cannot be told.
     """
-    uri = text if "://" in text else str(Path(text).expanduser().resolve())
+    if not text.strip():  # a shell variable that is not set, and not the directory that one happens to be in
+        raise UserError(f"the source is empty: {_WANTED}")
     try:
+        uri = text if "://" in text else str(Path(text).expanduser().resolve())
         place = parse_uri(uri)
-        source = Source.model_validate({"kind": kind or _kind_of(text), "uri": uri, "template": template})
+        source = Source.model_validate({"kind": kind or _kind_of(text, place), "uri": uri, "template": template})
+    except RuntimeError as exc:  # pathlib's word for a home that is not known, and for links in a circle
+        raise UserError(f"source {text!r}: {exc}") from exc
     except Refused as exc:
         raise UserError(f"source {exc}; {_WANTED}") from exc
     except ValidationError as exc:
@@ -41,18 +45,18 @@ def source_of(text: str, kind: str | None = None, template: str | None = None) -
     return source
 
 
-def _kind_of(text: str) -> str:
-    lower = text.lower()
-    if text.startswith("s3://"):
-        return "list" if lower.endswith((*LIST_SUFFIXES, ".csv")) else "s3"
-    path = Path(text.removeprefix("file://")).expanduser()
+def _kind_of(text: str, place: FilePlace | S3Place) -> str:
+    if isinstance(place, S3Place):
+        return "list" if place.key.lower().endswith((*LIST_SUFFIXES, ".csv")) else "s3"
+    path = Path(place.path)
     if path.is_dir():
         return "directory"
     if not path.exists():
         raise UserError(f"there is no {text!r}: {_WANTED}")
-    if lower.endswith(LIST_SUFFIXES):
+    suffix = path.suffix.lower()
+    if suffix in LIST_SUFFIXES:
         return "list"
-    if lower.endswith(".csv"):
+    if suffix == ".csv" and path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
             return "open-images" if lines.readline(_HEAD_BYTES).lstrip("\ufeff").startswith("ImageID") else "list"
     raise UserError(f"{text!r} is one file: give the directory that it is in, or a .txt, .csv or .jsonl list of files")
