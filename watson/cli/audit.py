@@ -8,7 +8,7 @@ import typer
 
 from watson.cli.help import add
 from watson.cli.options import Job, Json
-from watson.cli.printing import print_json
+from watson.cli.printing import one_line, print_json
 from watson.cli.session import command_settings, in_loop, open_catalogue, open_objects
 from watson.settings import Settings
 
@@ -48,7 +48,7 @@ def _audit(
 
 def _print(result: Audit) -> None:
     for finding in result.findings:
-        typer.echo(f"{finding.kind}\t{finding.image_key or '-'}\t{finding.detail}")
+        typer.echo(f"{finding.kind}\t{finding.image_key or '-'}\t{one_line(finding.detail)}")
     typer.echo(
         f"{result.discovered} discovered = {result.catalogued} catalogued + {result.quarantined} quarantined"
         f" + {result.in_flight} in flight; {result.objects} objects checked; "

@@ -34,7 +34,8 @@ def _export(
         settings = command_settings()
         async with open_catalogue(settings) as rows, open_objects(settings) as objects:
             await job_or_error(rows, job)
-            with Progress(console=Console(stderr=True), transient=True) as progress:
+            console = Console(stderr=True)
+            with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
                 bar = progress.add_task("pictures", total=None)
                 return await export_dataset(
                     rows,

@@ -44,7 +44,7 @@ def _status(
                 return row
             from watson.embedded.progress import follow as follow_job  # noqa: PLC0415 - not needed for --json
 
-            return await follow_job(rows, job, Console(), until_complete=follow)
+            return await follow_job(rows, job, Console(emoji=False), until_complete=follow)
 
     row = in_loop(show())
     if row.job.state in ("failed", "cancelled"):

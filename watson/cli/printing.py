@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["print_json", "print_rows"]
+__all__ = ["one_line", "print_json", "print_rows"]
 
 
 def print_json(value: object) -> None:
@@ -23,18 +23,20 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
     The last column takes what room is left; the first one is never broken, so that an id can be copied.
     """
-    console = Console()
+    console = Console(emoji=False)  # names are shown as they are, also :cat:.jpg
     if not console.is_terminal:
         for row in rows:
-            typer.echo("\t".join(_one_line(cell) for cell in row))
+            typer.echo("\t".join(one_line(cell) for cell in row))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(_one_line(cell)) for cell in row))
+        table.add_row(*(escape(one_line(cell)) for cell in row))
     console.print(table, highlight=False)
 
 
-def _one_line(cell: object) -> str:
-    return " ".join(str(cell).split())
+def one_line(cell: object) -> str:
+    """Text of one line that moves no cursor: names come from other people's buckets, escape sequences and all."""
+    text = " ".join(str(cell).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

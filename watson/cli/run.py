@@ -50,7 +50,7 @@ def _run(
     """
     from watson.embedded.run import run  # noqa: PLC0415 - everything is loaded only here
 
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, emoji=False)
     summary = in_loop(
         run(
             source_of(photos, kind, template),
