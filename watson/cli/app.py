@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -18,6 +19,9 @@ EXIT_USER = 2
 EXIT_UNAVAILABLE = 69  # Source: sysexits.h, EX_UNAVAILABLE
 EXIT_FILES = 74  # Source: sysexits.h, EX_IOERR
 EXIT_INTERRUPTED = 130
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of writing into an open file: they come without its name."""
 
 app = typer.Typer(
     name="watson",
@@ -54,8 +58,18 @@ for _commands in (run, submit, jobs, datasets, dead_letters, audit, operate):
     _commands.register(app)
 
 
+def _check_text(arguments: list[str]) -> None:
+    """Neither an event nor a row can hold what is not text; refused here, no command meets it."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the argument {argument!r} is not text in UTF-8") from None
+
+
 def _say(message: object) -> None:
-    Console(stderr=True).print(f"watson: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, emoji=False)
+    console.print(f"watson: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _exit_code(exc: WatsonError) -> int:
@@ -69,14 +83,15 @@ def _exit_code(exc: WatsonError) -> int:
 def main() -> None:
     """Run the command; what the user can act on is one line on standard error, never a traceback."""
     try:
+        _check_text(sys.argv)
         app()
     except WatsonError as exc:
         _say(exc)
         sys.exit(_exit_code(exc))
     except OSError as exc:
-        if exc.filename is None:  # not about a file, so nothing that the user could put right
+        if exc.filename is None and exc.errno not in _FULL:  # nothing that the user could put right
             raise
-        _say(f"{exc.filename}: {exc.strerror}")
+        _say(exc.strerror if exc.filename is None else f"{exc.filename}: {exc.strerror}")
         sys.exit(EXIT_FILES)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
