@@ -87,11 +87,15 @@ def _retry(
 
 
 def to_retry(letters: list[DeadLetterRow], image: UUID | None, most: int) -> list[FailedRecord]:
-    """The failed records to send again: those of open letters, each once."""
+    """The failed records to send again: those of open letters, each once.
+
+    A record with neither key nor value is left out: nobody can send one, and it would keep the others from being sent.
+    """
     chosen: dict[tuple[str, int, int], FailedRecord] = {}
     for row in letters:
         record = row.event.failed
-        if not row.resolved and image in (None, row.event.image_key) and len(chosen) < most:
+        wanted = not row.resolved and image in (None, row.event.image_key)
+        if wanted and (record.key, record.value) != (None, None) and len(chosen) < most:
             chosen.setdefault((record.topic, record.partition, record.offset), record)
     return list(chosen.values())
 

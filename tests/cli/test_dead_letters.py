@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from tests.storage.events import changed, quarantined
+from watson.cli.dead_letters import to_retry
+from watson.errors import ReasonCode
+from watson.events import FailedRecord, ImageQuarantined, image_key
+from watson.storage.catalogue import DeadLetterRow
+
+JOB = "street-1"
+
+
+def failed(offset: int, *, partition: int = 0, topic: str = "image-discovered", **changes: object) -> FailedRecord:
+    fields = {"key": b"\x00\xff", "value": b"value %d" % offset, "headers": (("ce_id", b"7"),), **changes}
+    return FailedRecord(topic=topic, partition=partition, offset=offset, **fields)
+
+
+def letter(name: str, offset: int = 0, **changes: object) -> ImageQuarantined:
+    return quarantined(JOB, name, **{"failed": failed(offset), "uri": f"file:///{name}", **changes})
+
+
+AWAY = {"reason": ReasonCode.STORE_UNAVAILABLE}
+
+
+def test_letters_are_listed_one_a_line_with_tabs_and_no_colours(watson):
+    watson.write(changed(JOB), letter("a", message="ends\nearly"), resolved=[letter("b", 1, **AWAY)])
+    done = watson("dead-letters", "list", "--job", JOB)
+    assert (done.code, done.err) == (0, "")
+    assert sorted(done.rows) == [
+        ["store-unavailable (resolved)", "preprocess", "file:///b", "the file ends early"],
+        ["truncated", "preprocess", "file:///a", "ends early"],
+    ]
+
+
+def test_a_picture_named_to_deceive_moves_no_cursor(watson):
+    watson.write(changed(JOB), letter("a", uri="unreadable:\x1b]0;owned\x07", message="[red]\tall is well"))
+    assert watson("dead-letters", "list", "--job", JOB).rows == [
+        ["truncated", "preprocess", r"unreadable:\x1b]0;owned\x07", "[red] all is well"]
+    ]
+
+
+def test_a_letter_without_an_address_is_named_by_its_place_in_the_log(watson):
+    watson.write(quarantined(None, "x", reason=ReasonCode.UNDECODABLE_EVENT, failed=failed(9, partition=3)))
+    ((reason, _, what, _),) = watson("dead-letters", "list").rows
+    assert (reason, what) == ("undecodable-event", "image-discovered[3]@9")
+
+
+def test_a_reason_chooses_among_the_letters(watson):
+    watson.write(changed(JOB), letter("a"), letter("b", 1, **AWAY))
+    done = watson("dead-letters", "list", "--job", JOB, "--reason", "store-unavailable")
+    assert [row[2] for row in done.rows] == ["file:///b"]
+
+
+@pytest.mark.parametrize("command", ["list", "retry"])
+@pytest.mark.parametrize("reason", ["broken", "", "TRUNCATED", "truncated "])
+def test_a_reason_that_there_is_not_is_refused_with_those_that_there_are(watson, command, reason):
+    watson.write(changed(JOB), letter("a"))
+    line = watson("dead-letters", command, "--job", JOB, "--reason", reason).refused()
+    assert line.startswith(f"watson: there is no reason {reason!r}")
+    assert all(code in line for code in ReasonCode)
+
+
+@pytest.mark.parametrize("command", ["list", "retry"])
+def test_letters_of_a_job_that_there_is_not_are_refused(watson, command):
+    watson.write(changed(JOB))
+    assert "there is no job 'street'" in watson("dead-letters", command, "--job", "street").refused()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--job", JOB], "nothing of job street-1 is quarantined"),
+        (["--job", JOB, "--reason", "corrupt"], "nothing of job street-1 is quarantined as corrupt"),
+        ([], "nothing that belongs to no job is quarantined; --job JOB lists what a job has"),
+    ],
+)
+def test_no_letters_are_no_rows_and_a_word_on_standard_error(watson, arguments, said):
+    watson.write(changed(JOB))
+    done = watson("dead-letters", "list", *arguments)
+    assert (done.code, done.out, done.err) == (0, "", said + "\n")
+    assert watson("dead-letters", "list", *arguments, "--json").json == []
+
+
+def test_no_more_letters_are_shown_than_asked_for_and_that_there_are_more_is_said(watson):
+    watson.write(changed(JOB), *(letter(f"{number}", number) for number in range(5)))
+    done = watson("dead-letters", "list", "--job", JOB, "--most", 4)
+    assert len(done.rows) == 4
+    assert done.err == "there are more than 4: --most shows more\n"
+    whole = watson("dead-letters", "list", "--job", JOB, "--most", 5)
+    assert (len(whole.rows), whole.err) == (5, "")
+
+
+def test_more_letters_than_a_page_holds_are_all_listed_once(watson):
+    watson.write(changed(JOB), *(letter(f"{number}", number) for number in range(1001)))
+    done = watson("dead-letters", "list", "--job", JOB, "--most", 2000)
+    assert len({row[2] for row in done.rows}) == len(done.rows) == 1001
+
+
+def test_letters_as_json_carry_the_failed_record_byte_for_byte(watson):
+    watson.write(changed(JOB), resolved=[letter("a")])
+    (row,) = watson("dead-letters", "list", "--job", JOB, "--json").json
+    assert row.keys() == {*ImageQuarantined.model_fields, "resolved"}
+    assert row["resolved"] is True
+    assert base64.urlsafe_b64decode(row["failed"]["key"]) == b"\x00\xff"
+    assert ImageQuarantined.model_validate({k: v for k, v in row.items() if k != "resolved"}) == letter("a")
+
+
+def rows(*letters: ImageQuarantined, resolved: bool = False) -> list[DeadLetterRow]:
+    return [DeadLetterRow(event=event, resolved=resolved) for event in letters]
+
+
+def test_a_record_that_two_letters_speak_of_is_sent_once():
+    assert to_retry(rows(letter("a"), letter("a", stage="segment"), letter("b", 1)), None, 9) == [failed(0), failed(1)]
+
+
+def test_the_same_offset_of_another_partition_or_topic_is_another_record():
+    others = [failed(0), failed(0, partition=1), failed(0, topic="segmented")]
+    letters = rows(*(letter(f"{number}", failed=record) for number, record in enumerate(others)))
+    assert to_retry(letters, None, 9) == others
+
+
+def test_what_was_resolved_is_not_sent_even_where_it_comes_first():
+    assert to_retry(rows(letter("a"), resolved=True) + rows(letter("b", 1)), None, 1) == [failed(1)]
+
+
+def test_one_image_can_be_chosen():
+    assert to_retry(rows(letter("a"), letter("b", 1)), image_key("file:///b"), 9) == [failed(1)]
+
+
+def test_no_more_records_are_sent_than_asked_for():
+    assert to_retry(rows(*(letter(f"{number}", number) for number in range(5))), None, 2) == [failed(0), failed(1)]
+
+
+def test_a_record_of_nothing_does_not_keep_the_others_from_being_sent():
+    nothing = failed(0, key=None, value=None)
+    halves = [failed(1, key=None), failed(2, value=None)]
+    letters = rows(*(letter(f"{record.offset}", failed=record) for record in (nothing, *halves)))
+    assert to_retry(letters, None, 9) == halves
+
+
+def test_nothing_to_retry_asks_no_broker(watson):
+    watson.write(changed(JOB), resolved=[letter("a")])
+    done = watson("dead-letters", "retry", "--job", JOB)
+    assert (done.code, done.out) == (0, "sent 0 again\n")
+
+
+def test_a_retry_with_the_broker_away_says_where_it_was_looked_for(watson):
+    watson.write(changed(JOB), letter("a"))
+    assert watson.settings.brokers in watson("dead-letters", "retry", "--job", JOB).refused(69)
+
+
+@pytest.mark.services
+def test_each_open_letter_is_sent_once_byte_for_byte_to_where_it_failed(watson, cluster):
+    watson.write(
+        changed(JOB),
+        letter("a", failed=failed(5, partition=1, headers=(("ce_id", b"7"), ("redrive", b"3")))),
+        letter("a", stage="segment", failed=failed(5, partition=1)),
+        letter("b", failed=failed(6, key=None)),
+        letter("nothing", failed=failed(9, key=None, value=None)),
+        letter("c", failed=failed(7, topic="segmented")),
+        resolved=[letter("d", 8)],
+    )
+    assert watson("dead-letters", "retry", "--job", JOB).out == "sent 3 again\n"
+    sent = [
+        (r.topic, r.partition, r.key, r.value)
+        for topic in ("image-discovered", "segmented")
+        for r in cluster.records(topic)
+    ]
+    assert sorted(sent, key=str) == sorted(
+        [
+            ("image-discovered", 0, None, b"value 6"),
+            ("image-discovered", 1, b"\x00\xff", b"value 5"),
+            ("segmented", 0, b"\x00\xff", b"value 7"),
+        ],
+        key=str,
+    )
+    (record,) = [record for record in cluster.records("image-discovered") if record.partition == 1]
+    assert record.headers == (("ce_id", b"7"), ("redrive", b"retry"))
+
+
+@pytest.mark.services
+def test_a_retry_of_one_reason_leaves_the_others_alone(watson, cluster):
+    watson.write(changed(JOB), letter("a"), letter("b", 1, **AWAY))
+    assert watson("dead-letters", "retry", "--job", JOB, "--reason", "store-unavailable").out == "sent 1 again\n"
+    (record,) = cluster.records("image-discovered")
+    assert record.value == b"value 1"
+
+
+@pytest.mark.services
+def test_a_letter_of_a_topic_that_there_is_not_is_refused_before_anything_is_sent(watson, cluster):
+    watson.write(changed(JOB), letter("a"), letter("b", failed=failed(1, topic="elsewhere")))
+    assert "elsewhere" in watson("dead-letters", "retry", "--job", JOB).refused()
+    assert cluster.records("image-discovered") == []
+
+
+@pytest.mark.services
+def test_a_letter_of_a_partition_that_there_is_not_is_refused_in_one_line(watson, cluster):
+    watson.write(changed(JOB), letter("a", failed=failed(1, partition=7)))
+    assert "did not take the events" in watson("dead-letters", "retry", "--job", JOB).refused()
