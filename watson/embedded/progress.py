@@ -119,7 +119,7 @@ async def follow(
     if not until_complete:
         row = await catalogue.job(job)
         if row is None:
-            raise UserError(f"There is no job {job} in the catalogue; `watson jobs` lists those there are")
+            raise UserError(f"There is no job {job} in the catalogue; `watson jobs list` shows those there are")
         _Lines(console, json=json, always=True).show(Reading.of(row), None)
         return row
     with _view(console, json=json) as view:

@@ -48,7 +48,7 @@ class DatasetDamaged(UserError):  # noqa: N818 - says what happened, as Refused 
         more = f"\n  and {len(damage) - _DAMAGE_SHOWN} more" if len(damage) > _DAMAGE_SHOWN else ""
         super().__init__(
             f"{len(damage)} objects of job {job} are missing or altered, so nothing was exported:\n  {shown}{more}\n"
-            f"`watson audit {job} --repair` makes them again."
+            f"Restore them from a backup of the object store; `watson audit {job}` checks all."
         )
 
 
@@ -99,7 +99,7 @@ async def export_dataset(
     """
     row = await catalogue.job(job)
     if row is None:
-        raise UserError(f"There is no job {job} in the catalogue; `watson jobs` lists those there are")
+        raise UserError(f"There is no job {job} in the catalogue; `watson jobs list` shows those there are")
     await asyncio.to_thread(check_target, out)
     with ExitStack() as stack:
         staging = await asyncio.to_thread(stack.enter_context, Staging.begin(out))
