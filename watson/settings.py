@@ -13,9 +13,10 @@ from watson.errors import UserError
 
 __all__ = ["Settings", "load_settings"]
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+"""Eleven days at most: Kafka counts milliseconds in 32 bits."""
 
-_BROKER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]]+)(:(?P<port>[0-9]{1,5}))?")
+_BROKER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]\ud800-\udfff]+)(:(?P<port>[0-9]{1,5}))?")
 
 
 class Settings(BaseSettings):
@@ -25,9 +26,14 @@ class Settings(BaseSettings):
 
     # Kafka
     brokers: str = Field("127.0.0.1:9092", description="host:port, comma-separated")
-    topic_prefix: str = Field("", description="put before each topic, consumer group and table name")
-    partitions: int = Field(8, ge=1, description="of every topic; most workers a role")
-    replication: int = Field(1, ge=1, description="replicas of each topic; 3 in production")
+    topic_prefix: str = Field(
+        "",
+        max_length=200,
+        pattern="^[A-Za-z0-9._-]*$",
+        description="put before each topic, consumer group and table name",
+    )
+    partitions: int = Field(8, ge=1, le=100_000, description="of every topic; most workers a role")
+    replication: int = Field(1, ge=1, le=1000, description="replicas of each topic; 3 in production")
     idempotent_producer: bool = Field(
         True, description="off only for brokers without InitProducerId (the embedded one)"
     )

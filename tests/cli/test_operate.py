@@ -92,10 +92,9 @@ def test_topics_of_another_number_of_partitions_are_refused(watson, cluster):
 
 
 @pytest.mark.services
-@pytest.mark.parametrize(("variable", "value"), [("WATSON_TOPIC_PREFIX", "my topics/"), ("WATSON_REPLICATION", "3")])
-def test_topics_that_the_broker_refuses_are_an_error_of_one_line(watson, kafka, topic_prefix, variable, value):
+def test_topics_that_the_broker_refuses_are_an_error_of_one_line(watson, kafka, topic_prefix):
     watson.set(WATSON_BROKERS=kafka.brokers, WATSON_TOPIC_PREFIX=topic_prefix, WATSON_PARTITIONS="1")
-    watson("topics", "create", **{variable: value}).refused()
+    assert "could not be made" in watson("topics", "create", WATSON_REPLICATION="3").refused()
 
 
 @pytest.mark.services

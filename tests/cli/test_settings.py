@@ -40,6 +40,22 @@ def test_no_number_is_below_nothing_or_without_end(name, value, monkeypatch):
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("request_timeout", 1_000_000), ("stall_timeout", 1_000_000), ("partitions", 100_000), ("replication", 1000)],
+)
+def test_no_number_is_greater_than_what_kafka_counts(name, most):
+    assert getattr(load_settings(**{name: most}), name) == most
+    with pytest.raises(UserError, match=f"WATSON_{name.upper()}: "):
+        load_settings(**{name: most + 1})
+
+
+@pytest.mark.parametrize("prefix", ["my topics-", "a/", "ä", "\udcff", "a\n", "p" * 201])
+def test_a_prefix_that_kafka_would_refuse_in_a_name_is_refused(prefix):
+    with pytest.raises(UserError, match="WATSON_TOPIC_PREFIX: "):
+        load_settings(topic_prefix=prefix)
+
+
 @pytest.mark.parametrize("value", [["topics", "create"], ["worker", "discover"], ["submit", ".", "-d", "a"]])
 def test_all_settings_that_are_wrong_are_named_at_once_by_every_command(watson, value):
     done = watson(*value, WATSON_PARTITIONS="0", WATSON_LOG_LEVEL="LOUD", WATSON_WEB_PORT="65536")
@@ -74,6 +90,7 @@ def test_brokers_are_host_and_port(brokers):
         ("a:1,kafka:65536", "kafka:65536"),
         ("kafka://a:1", "kafka://a:1"),
         ("a:1 b:2", "a:1 b:2"),
+        ("\udcff:1", "\udcff:1"),
     ],
 )
 def test_a_broker_that_is_not_host_and_port_is_named(watson, brokers, wrong):
