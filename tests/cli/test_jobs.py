@@ -102,8 +102,9 @@ def test_status_follows_a_job_until_it_has_ended(watson):
 
 @pytest.mark.parametrize("how", ["--once", "--json"])
 @pytest.mark.parametrize("job", ["street-2", "../../etc/passwd", "a'; DROP TABLE jobs", "", "ä", "[red]", "a" * 5000])
-def test_status_of_a_job_that_there_is_not_is_refused_at_once_with_those_that_there_are(watson, job, how):
+def test_status_of_a_job_that_there_is_not_is_refused_at_once_with_those_that_there_are(watson, job, how, monkeypatch):
     watson.write(changed(JOB))
+    monkeypatch.setattr("watson.cli.jobs._PATIENCE_SECONDS", 3600.0)  # waiting would outlast this test
     assert watson("status", how, "--", job).refused().endswith("in the catalogue; known: street-1")
     assert [row[0] for row in watson("jobs", "list").rows] == [JOB]
 

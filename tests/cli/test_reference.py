@@ -15,6 +15,7 @@ from watson.cli.reference import cli_reference, commands
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = dict(commands())
+WATSON = typer.main.get_command(app)
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 QUOTED = re.compile(r"`(watson [^`]+)`")
 
@@ -72,7 +73,7 @@ def problem(call: str) -> str | None:
     """What Click has against a call; arguments that are left out, as prose does, are no problem."""
     words = shlex.split(re.sub(r"\{[a-z_.]+\}", "x", call))  # of an f-string
     words = words[next(place for place, word in enumerate(words) if word == "watson") + 1 :]
-    command = typer.main.get_command(app)
+    command = WATSON
     if not words or words[0] in ("COMMAND", "--help", "--version"):
         return None
     while hasattr(command, "commands"):
