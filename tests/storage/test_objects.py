@@ -213,6 +213,20 @@ def test_a_place_that_is_no_object_store_is_a_users_error_that_shows_how(place: 
         object_store(Settings(objects=place))
 
 
+async def test_a_tilde_means_the_home_of_who_runs_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    store = object_store(Settings(objects="file:~/objects"))
+    await store.open()
+    await store.put("key", b"bytes", "text/plain")
+    assert (tmp_path / "objects" / "key").read_bytes() == b"bytes"
+    await store.close()
+
+
+def test_the_home_of_an_unknown_user_is_refused():
+    with pytest.raises(UserError, match="WATSON_OBJECTS is 'file:~nobody-has-this-name/x'"):
+        object_store(Settings(objects="file:~nobody-has-this-name/x"))
+
+
 class TestDirectory:
     """What only files can do wrong."""
 

@@ -85,14 +85,16 @@ def _imagenet() -> dict[str, bytes]:
 
 def main(place: Path = Path("demo")) -> int:
     """Run the demo in ``place``; returns the exit code."""
-    console = Console()
+    console = Console(emoji=False)
     try:
         count = collect_photographs(place / "photographs")
         console.print(f"{count} files in {place / 'photographs'}, two of them broken on purpose. Segmenting them:\n")
         source = Source(kind="directory", uri=str((place / "photographs").resolve()))
         summary = asyncio.run(run(source, place / "dataset", dataset="demo", console=console))
     except WatsonError as exc:
-        Console(stderr=True).print(f"watson: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True, emoji=False).print(
+            f"watson: {exc}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         return getattr(exc, "exit_code", 2)
     summary.show(console)
     return 0

@@ -85,7 +85,7 @@ async def run(
     _check_apart(source, out)
     options = options or JobOptions()
     started = time.monotonic()
-    console = console or Console(stderr=json_output)
+    console = console or Console(stderr=json_output, emoji=False)
     manifest = ManifestSubmitted(
         job=job_id(source, dataset, model, options), dataset=dataset, source=source, model=model, options=options
     )

@@ -25,7 +25,7 @@ def object_store(settings: Settings) -> ObjectStore:
         path = place.removeprefix("file:")
         path = path.removeprefix("//") if path.startswith("///") else path
         if path and not path.startswith("//"):
-            return DirectoryObjectStore(Path(path))
+            return DirectoryObjectStore(_directory(place, path))
     elif place.startswith("s3://"):
         bucket, _, prefix = place.removeprefix("s3://").partition("/")
         prefix = prefix.rstrip("/")
@@ -34,6 +34,13 @@ def object_store(settings: Settings) -> ObjectStore:
     raise UserError(
         f"WATSON_OBJECTS is {place!r}: write file:PATH (for example file:/var/lib/watson) or s3://bucket[/prefix]"
     )
+
+
+def _directory(place: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as exc:  # pathlib's word for a home that is not known
+        raise UserError(f"WATSON_OBJECTS is {place!r}: {exc}") from exc
 
 
 def _is_prefix(prefix: str) -> bool:
