@@ -28,8 +28,8 @@ __all__ = ["Images", "overlay_version"]
 
 Made = TypeVar("Made")
 
-_PICTURE_KEY = re.compile(r"^preprocessed/[A-Za-z0-9._-]{1,100}/[0-9a-f]{64}\.(jpg|png)$")
-_MASKS_KEY = re.compile(r"^masks/[0-9a-f-]{36}\.json\.gz$")
+_PICTURE_KEY = re.compile(r"^preprocessed/[A-Za-z0-9._-]{1,100}/[0-9a-f]{64}\.(jpg|png)\Z")
+_MASKS_KEY = re.compile(r"^masks/[0-9a-f-]{36}\.json\.gz\Z")
 _TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 _PICTURE_LIMIT = 256_000_000  # bytes; a PNG of 8192 × 8192 pixels at most
 _MASKS_LIMIT = 32_000_000
