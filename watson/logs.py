@@ -35,6 +35,9 @@ _SECRET_TEXT = (
     (re.compile(r"(?i)(Authorization['\"]?[:=]\s*['\"]?)(?:[A-Za-z0-9-]+ )?[^\r\n\"']+"), r"\1" + HIDDEN),
 )
 
+_TEXTS = {"event": "", "exception": "\n\t", "stack": "\n\t"}
+"""Parts of an entry that are written as they are, and the control characters that they may have."""
+
 # What each library has to say below WARNING is of use to those who debug it alone. The last ones write requests with
 # their signatures at DEBUG, so they stay quiet even then.
 _CHATTER = ("faust", "mode", "aiokafka", "kafka", "cassandra", "aiohttp", "asyncio", "PIL", "urllib3", "rocksdict")
@@ -69,6 +72,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _hide_keys,
+                *([_flatten] if settings.log_format == "console" else []),  # JSON has escapes of its own
                 redacting(_renderer(settings, colours=out.isatty()), _secrets_of(settings)),
             ],
         )
@@ -123,6 +127,20 @@ def _dumps(value: EventDict, **_: Any) -> str:
 
 def _hide_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {key: HIDDEN if _SECRET_KEYS.search(str(key)) else value for key, value in event.items()}
+
+
+def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """No text of a stranger's begins a line of its own or moves the cursor; values are quoted by the renderer already.
+
+    What a library says may hold a host's answer, and an exception the name of a file.
+    """
+    flat = dict(event)
+    for key, kept in _TEXTS.items():
+        if isinstance(text := flat.get(key), str) and not text.isprintable():
+            flat[key] = "".join(
+                c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
+            )
+    return flat
 
 
 def _secrets_of(settings: Settings) -> list[str]:
