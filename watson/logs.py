@@ -23,7 +23,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from watson.settings import Settings
 
-__all__ = ["configure_logging", "redacting"]
+__all__ = ["configure_logging", "printable", "redacting"]
 
 HIDDEN = "***"
 
@@ -129,6 +129,16 @@ def _hide_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
     return {key: HIDDEN if _SECRET_KEYS.search(str(key)) else value for key, value in event.items()}
 
 
+def printable(text: str, kept: str = "") -> str:
+    """The text with all that moves a cursor, or cannot be seen, as an escape: names come from other people's buckets.
+
+    Args:
+        text: any.
+        kept: control characters that are to stay.
+    """
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
 def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """No text of a stranger's begins a line of its own or moves the cursor; values are quoted by the renderer already.
 
@@ -137,9 +147,7 @@ def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     flat = dict(event)
     for key, kept in _TEXTS.items():
         if isinstance(text := flat.get(key), str) and not text.isprintable():
-            flat[key] = "".join(
-                c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
-            )
+            flat[key] = printable(text, kept)
     return flat
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from watson import __version__
 from watson.cli import audit, datasets, dead_letters, jobs, operate, run, submit
 from watson.errors import Refused, Retriable, UserError, WatsonError
+from watson.logs import printable
 
 __all__ = ["app", "main"]
 
@@ -19,6 +20,8 @@ EXIT_USER = 2
 EXIT_UNAVAILABLE = 69  # Source: sysexits.h, EX_UNAVAILABLE
 EXIT_FILES = 74  # Source: sysexits.h, EX_IOERR
 EXIT_INTERRUPTED = 130
+
+_LINES = "\n"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of writing into an open file: they come without its name."""
@@ -69,7 +72,9 @@ def _check_text(arguments: list[str]) -> None:
 
 def _say(message: object) -> None:
     console = Console(stderr=True, emoji=False)
-    console.print(f"watson: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"watson: {printable(str(message), kept=_LINES)}", style="red", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _exit_code(exc: WatsonError) -> int:
