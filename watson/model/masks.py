@@ -39,6 +39,7 @@ _MAX_SIDE = 8192
 """Pixels; no picture is normalised to more (`watson.events.JobOptions.long_side`)."""
 
 _MAX_MASKS = 10_000
+_MOST_ERRORS = 1000
 
 
 class StoredMask(MaskSummary):
@@ -133,7 +134,9 @@ def decode_masks(data: bytes) -> MaskFile:
     try:
         return MaskFile.model_validate_json(_unpacked(data))
     except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
+        if exc.error_count() > _MOST_ERRORS:  # to spell out a million takes minutes
+            raise Refused(ReasonCode.OBJECT_ALTERED, f"not a masks object of {FORMAT}, in very many places") from exc
+        first = exc.errors(include_url=False, include_input=False)[0]
         what = f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
         raise Refused(ReasonCode.OBJECT_ALTERED, f"not a masks object of {FORMAT}: {what}") from exc
     except (OSError, EOFError, zlib.error, ValueError) as exc:
