@@ -21,8 +21,6 @@ EXIT_UNAVAILABLE = 69  # Source: sysexits.h, EX_UNAVAILABLE
 EXIT_FILES = 74  # Source: sysexits.h, EX_IOERR
 EXIT_INTERRUPTED = 130
 
-_LINES = "\n"
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of writing into an open file: they come without its name."""
 
@@ -73,7 +71,7 @@ def _check_text(arguments: list[str]) -> None:
 def _say(message: object) -> None:
     console = Console(stderr=True, emoji=False)
     console.print(
-        f"watson: {printable(str(message), kept=_LINES)}", style="red", markup=False, highlight=False, soft_wrap=True
+        printable(f"watson: {message}", kept="\n"), style="red", markup=False, highlight=False, soft_wrap=True
     )
 
 
