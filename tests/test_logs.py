@@ -129,6 +129,33 @@ def test_an_exception_is_told_with_its_traceback() -> None:
     assert "ValueError: invalid literal" in str(entry["exception"])
 
 
+FORGED = "x\n2026-01-01 [info] all is well\r\x1b[2J\x1b]0;title\x07\x9b31m\u202e"
+
+
+def test_no_text_of_a_strangers_begins_a_line_of_its_own_or_moves_the_cursor() -> None:
+    out = configured(log_format="console")
+    logging.getLogger("aiohttp").warning("answered %s", FORGED)
+    structlog.get_logger("watson").warning("request failed", path=FORGED, uri="plain")
+    try:
+        raise ValueError(FORGED)  # noqa: TRY301 - to be told
+    except ValueError:
+        structlog.get_logger("watson").exception("failed")
+    text = out.getvalue()
+    assert all(c.isprintable() or c in "\n\t" for c in text)
+    logged, requested, failed, *_traceback = text.splitlines()
+    assert r"answered x\n2026-01-01" in logged
+    assert "request failed" in requested
+    assert "failed" in failed
+    assert "uri=plain" in requested
+
+
+def test_json_keeps_what_was_said_letter_by_letter_in_one_line() -> None:
+    out = configured()
+    logging.getLogger("aiohttp").warning("answered %s", FORGED)
+    (entry,) = lines(out)
+    assert entry["event"] == f"answered {FORGED}"
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_secrets_of_the_settings_are_never_written(log_format: str) -> None:
     secret, password = 'abc"123\\x', "hunter2-hunter2"

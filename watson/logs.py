@@ -23,7 +23,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from watson.settings import Settings
 
-__all__ = ["configure_logging", "redacting"]
+__all__ = ["configure_logging", "printable", "redacting"]
 
 HIDDEN = "***"
 
@@ -34,6 +34,9 @@ _SECRET_TEXT = (
     (re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)[^&\s\"']+"), r"\1" + HIDDEN),
     (re.compile(r"(?i)(Authorization['\"]?[:=]\s*['\"]?)(?:[A-Za-z0-9-]+ )?[^\r\n\"']+"), r"\1" + HIDDEN),
 )
+
+_TEXTS = {"event": "", "exception": "\n\t", "stack": "\n\t"}
+"""Parts of an entry that are written as they are, and the control characters that they may have."""
 
 # What each library has to say below WARNING is of use to those who debug it alone. The last ones write requests with
 # their signatures at DEBUG, so they stay quiet even then.
@@ -69,6 +72,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _hide_keys,
+                *([_flatten] if settings.log_format == "console" else []),  # JSON has escapes of its own
                 redacting(_renderer(settings, colours=out.isatty()), _secrets_of(settings)),
             ],
         )
@@ -123,6 +127,28 @@ def _dumps(value: EventDict, **_: Any) -> str:
 
 def _hide_keys(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {key: HIDDEN if _SECRET_KEYS.search(str(key)) else value for key, value in event.items()}
+
+
+def printable(text: str, kept: str = "") -> str:
+    """The text with all that moves a cursor, or cannot be seen, as an escape: names come from other people's buckets.
+
+    Args:
+        text: any.
+        kept: control characters that are to stay.
+    """
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
+def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """No text of a stranger's begins a line of its own or moves the cursor; values are quoted by the renderer already.
+
+    What a library says may hold a host's answer, and an exception the name of a file.
+    """
+    flat = dict(event)
+    for key, kept in _TEXTS.items():
+        if isinstance(text := flat.get(key), str) and not text.isprintable():
+            flat[key] = printable(text, kept)
+    return flat
 
 
 def _secrets_of(settings: Settings) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -75,6 +77,18 @@ class Settings(BaseSettings):
     )
     cassandra_timeout: Seconds = Field(10.0, description="seconds for one request; those that time out are tried again")
 
+    # what a manifest or a list may name
+    source_roots: str | None = Field(
+        None,
+        description="directories that sources on the workers' disks may name, separated by ':'; empty: none; not set: "
+        "any but the system's own (/etc, /proc, /sys, /run/secrets)",
+    )
+    http_sources: bool = Field(False, description="whether pictures in lists may be http:// and https:// addresses")
+    http_networks: str = Field(
+        "", description="networks beyond the public ones that http may reach, comma-separated: 10.1.0.0/16"
+    )
+    http_timeout: Seconds = Field(60.0, description="seconds for one picture by http, redirects and all")
+
     # work
     window: int = Field(32, ge=1, description="events a stage works on at once in one worker")
     threads: int = Field(2, ge=1, description="threads that decode pictures")
@@ -114,6 +128,21 @@ class Settings(BaseSettings):
             if match is None or not 0 < int(match["port"] or 9092) <= 65_535:
                 raise ValueError(f"{broker.strip()!r} is not host:port")
         return brokers
+
+    @field_validator("source_roots")
+    @classmethod
+    def _check_roots(cls, roots: str | None) -> str | None:
+        for root in (roots or "").split(os.pathsep):
+            if root and not root.startswith("/"):
+                raise ValueError(f"{root!r} is not an absolute path")
+        return roots
+
+    @field_validator("http_networks")
+    @classmethod
+    def _check_networks(cls, networks: str) -> str:
+        for network in filter(None, map(str.strip, networks.split(","))):
+            ipaddress.ip_network(network)
+        return networks
 
     @property
     def broker_urls(self) -> list[str]:

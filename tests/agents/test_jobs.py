@@ -7,7 +7,7 @@ from watson.agents.jobs import Job, JobBoard
 from watson.agents.lister import Listings
 from watson.agents.ports import Outbox, partition_of
 from watson.agents.tracker import Tracker
-from watson.errors import ReasonCode, Refused
+from watson.errors import ReasonCode, RecordTooLarge, Refused
 from watson.events import (
     ImageDiscovered,
     JobCancelled,
@@ -162,6 +162,22 @@ async def test_a_source_that_does_not_exist_fails_the_job_with_the_reason(tmp_pa
     job = await line.until("failed")
     assert "nowhere" in job.mark.message
     assert line.log.events(JobChanged)[-1].message == job.mark.message
+
+
+async def test_an_event_that_the_broker_never_takes_fails_the_job_and_not_the_worker(tmp_path, pictures):
+    line = Line(tmp_path)
+    emit = line.log.emit
+
+    async def too_small(topic, *rest):
+        if topic == "image-discovered":
+            raise RecordTooLarge("2 MB")
+        await emit(topic, *rest)
+
+    line.log.emit = too_small
+    await line.start()
+    await line.submit(manifest(pictures))
+    job = await line.until("failed")
+    assert "2 MB" in job.mark.message
 
 
 async def test_a_model_that_is_unknown_fails_the_job_before_anything_is_listed(tmp_path, pictures):

@@ -85,6 +85,17 @@ async def test_a_picture_that_a_list_names_twice_is_one_image_and_two_entries(cl
     assert numbers(await line.said()) == (2, 1, 0, 0)
 
 
+async def test_a_picture_that_a_list_names_thousands_of_times_has_no_mark_that_grows_with_it(clock):
+    line = await yard()
+    for _ in range(2):
+        await line.take(*(discovered(0, index=n) for n in range(3000)))
+    assert numbers(await line.said()) == (3000, 1, 0, 0)
+    assert max(len(value) for value in line.marks.parts[2].values()) < 2000
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2)
+    assert numbers(await heir.said()) == (3000, 1, 0, 0)
+
+
 async def test_an_image_catalogued_after_its_quarantine_counts_as_catalogued_alone(clock):
     line = await yard()
     await line.take(discovered(0), quarantined(0), catalogued(0))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.events.examples import EXAMPLES, JOB, KEY, TIME
+from tests.events.strategies import TIMES
 from watson.errors import ReasonCode, Refused
 from watson.events import (
     EVENT_TYPES,
@@ -208,10 +209,10 @@ JOBS = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 @given(
     job=JOBS,
     uri=URIS,
-    size=st.none() | st.integers(0, 2**63 - 1),
+    size=st.none() | st.integers(0, 2**53),
     key=st.uuids(),
-    index=st.integers(0, 2**63 - 1),
-    time=st.datetimes(timezones=st.just(UTC)),
+    index=st.integers(0, 2**53),
+    time=TIMES,
 )
 def test_any_event_survives_the_wire(
     job: str, uri: str, size: int | None, key: UUID, index: int, time: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 
 import pytest
@@ -103,3 +104,11 @@ def test_every_truncation_gives_a_picture_or_a_reason(seed: int) -> None:
 def test_the_unchanged_files_all_give_pictures() -> None:
     for data in SEEDS:
         assert normalise(data, long_side=64, max_pixels=100_000).bytes
+
+
+@pytest.mark.parametrize("magic", [b"", *MAGIC, b"BM" + b"\0" * 8 + b"\x36\0\0\0\x28\0\0\0" + b"\xff\x7f\0\0" * 2])
+def test_megabytes_of_random_bytes_after_any_magic_are_refused_with_a_short_message(magic: bytes) -> None:
+    noise = random.Random(7).randbytes(8_000_000 if magic else 100_000_000)
+    with pytest.raises(Refused) as caught:
+        normalise(magic + noise, long_side=64, max_pixels=200_000_000)
+    assert len(str(caught.value)) < 600

@@ -59,12 +59,12 @@ async def test_a_name_that_is_not_utf8_in_a_text_list_is_found(tmp_path: Path) -
 
 
 async def test_lines_that_mean_nothing_end_in_quarantine_each_on_its_own(tmp_path: Path) -> None:
-    text = b"https://x/y.jpg\ns3:///k\nfile://host/x\nhttps://\xff\n" + b"x" * 9000 + b"1\n" + b"x" * 9000 + b"2\na\0b"
+    text = b"ftp://x/y.jpg\ns3:///k\nfile://host/x\nhttps://\xff\n" + b"x" * 9000 + b"1\n" + b"x" * 9000 + b"2\na\0b"
     found = await uris(written(tmp_path, "list.txt", b"#" * 5000 + b"\n" + text), Settings())
     assert len(set(found)) == 7
-    assert found[0] == "https://x/y.jpg"
+    assert found[0] == "ftp://x/y.jpg"
     said = await refusals(found)
-    assert "scheme https:// is not supported" in said[0]
+    assert "scheme ftp:// is not supported" in said[0]
     assert "names no bucket" in said[1]
     assert "without a host" in said[2]
     assert "https://\\xff" in said[3] or "https://" in said[3]

@@ -59,7 +59,7 @@ async def test_what_is_no_readable_file_is_refused_with_the_right_code(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "x.jpg", "https://x/y", "s3://bucket", "file://host/x", "unreadable:line is not JSON: x"]
+    "uri", ["", "x.jpg", "ftp://x/y", "https:///y", "s3://bucket", "file://host/x", "unreadable:line is not JSON: x"]
 )
 async def test_other_uris_are_source_invalid(uri: str) -> None:
     assert (await refusal(uri)).code is ReasonCode.SOURCE_INVALID

@@ -25,6 +25,8 @@ from watson.stages.stage import ChainStage
 
 __all__ = ["ChainLink", "Outcome"]
 
+_LONGEST_REDRIVE = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -53,6 +55,12 @@ class Outcome:
         return cls(event_type.model_validate_json(orjson.dumps(body)))
 
 
+def _redrive_of(record: Record) -> str | None:
+    """What the header says. It is passed on with what is emitted, so no more of it than Watson ever writes there."""
+    stated = record.header(REDRIVE)
+    return None if stated is None else stated[:_LONGEST_REDRIVE]
+
+
 class ChainLink:
     """One stage of the chain, between its topic and the next."""
 
@@ -75,7 +83,7 @@ class ChainLink:
         return await quarantine_undecodable(self._outbox, record, self._stage.name, refused)
 
     async def _process(self, record: Record, event: ImageEvent) -> str:
-        redrive = record.header(REDRIVE)
+        redrive = _redrive_of(record)
         mark = self._marks.get(record.partition, event.id.bytes)
         if mark is not None and redrive is None:
             return "repeated"

@@ -40,7 +40,7 @@ async def deliveries(stream: Any, prefix: str) -> AsyncIterator[Delivery]:
             offset=message.offset,
             key=message.key,
             value=message.value,
-            headers=tuple((name, bytes(value)) for name, value in pairs),
+            headers=tuple((name, bytes(value or b"")) for name, value in pairs),  # Kafka allows a null for a value
             timestamp=message.timestamp or 0.0,
         )
         yield _FaustDelivery(record, event)

@@ -37,6 +37,7 @@ ResolveModel = Callable[[str], Awaitable[ModelRegistered]]
 """Name or name@version → the model; raises Refused (``model-unknown``)."""
 
 _MOST_RELISTS = 3
+_MESSAGE_LIMIT = 4000
 
 
 @dataclass(slots=True)
@@ -189,7 +190,7 @@ class JobBoard:
                 options=manifest.options,
                 state=mark.state,
                 listed=mark.listed,
-                message=mark.message,
+                message=mark.message[:_MESSAGE_LIMIT],
             )
         )
         await self._marks.put(job.home, f"job/{manifest.job}".encode(), mark.model_dump_json().encode())

@@ -10,7 +10,7 @@ import structlog
 
 from watson.agents.jobs import Job, JobBoard
 from watson.agents.ports import Outbox
-from watson.errors import PartitionRevoked, Refused, Retriable, UserError
+from watson.errors import PartitionRevoked, RecordTooLarge, Refused, Retriable, UserError
 from watson.settings import Settings
 from watson.sources import Batch, Entry, Lister, open_source
 from watson.stages.discover import credit, discovered
@@ -84,7 +84,7 @@ class Listings:
             before = job.mark.cursor
             try:
                 await self._list(job)
-            except (Refused, UserError) as exc:
+            except (Refused, UserError, RecordTooLarge) as exc:
                 await self._board.change(job, state="failed", message=str(exc))
             except Retriable as exc:
                 failures = 1 if job.mark.cursor != before else failures + 1

@@ -16,20 +16,28 @@ from watson.events import FailedRecord, ImageEvent, ImageQuarantined, Record, St
 __all__ = ["failed_record", "image_quarantined", "quarantine_undecodable", "record_quarantined"]
 
 _MESSAGE_LIMIT = 2000
-_MOST_BYTES = 600_000  # base64 makes 4/3 of it; the broker takes about 1 MB a record
-_JOB = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+# A letter must fit into a record, or its worker would end at it, and again whenever it is started: a producer sends
+# 1,000,000 bytes. Base64 makes 4/3 of bytes, JSON up to six bytes of a character, so these come to 0.9 MB at worst.
+_MOST_BYTES = 450_000
+_MOST_KEY_BYTES = 10_000
+_MOST_HEADERS = 32
+_MOST_HEADER_NAME = 256
+_MOST_HEADER_BYTES = 4096
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def failed_record(record: Record) -> FailedRecord:
-    """The record as a dead letter keeps it. A value beyond 600 kB is cut: its place in the log says where all is."""
+    """The record as a dead letter keeps it. A value beyond 450 kB is cut: its place in the log says where all is."""
     value = record.value[:_MOST_BYTES] if record.value is not None else None
     return FailedRecord(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        key=record.key[:10_000] if record.key is not None else None,
+        key=record.key[:_MOST_KEY_BYTES] if record.key is not None else None,
         value=value,
-        headers=tuple((key, header[:4096]) for key, header in record.headers[:32]),
+        headers=tuple(
+            (name[:_MOST_HEADER_NAME], header[:_MOST_HEADER_BYTES]) for name, header in record.headers[:_MOST_HEADERS]
+        ),
     )
 
 
@@ -89,5 +97,5 @@ def _what_it_tells(record: Record) -> tuple[str | None, UUID | None, str | None]
         image = UUID(data["image_key"])
     except (KeyError, TypeError, ValueError, AttributeError):
         image = None
-    known_job = job if isinstance(job, str) and _JOB.match(job) else None
+    known_job = job if isinstance(job, str) and _JOB.fullmatch(job) else None
     return known_job, image, uri[:8192] if isinstance(uri, str) else None

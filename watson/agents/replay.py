@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from watson.agents.header_names import tolerate_header_names
 from watson.errors import BrokerUnavailable, UserError
 from watson.events import Record
 from watson.settings import Settings
@@ -32,6 +33,7 @@ async def replay(settings: Settings, topics: Sequence[str], partition: int | Non
         BrokerUnavailable: no broker answers.
         UserError: a topic is missing, or the log cannot be read to its end.
     """
+    tolerate_header_names()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.brokers,
         enable_auto_commit=False,
@@ -87,6 +89,6 @@ def _record(message: Any, prefix: str) -> Record:
         offset=message.offset,
         key=message.key,
         value=message.value,
-        headers=tuple(message.headers),
+        headers=tuple((name, value or b"") for name, value in message.headers),  # Kafka allows a null for a value
         timestamp=(message.timestamp or 0) / 1000,
     )

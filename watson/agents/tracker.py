@@ -46,6 +46,9 @@ SAID_SECONDS = 0.25
 CHECK_SECONDS = 2.0
 """How often overdue images are looked for."""
 
+_REPEAT = Counts(listed=1)
+"""What a further place in the listing that names a known image adds to the ledger."""
+
 _SMOOTHING = 0.1
 """Weight of the newest latency in the typical one (exponential moving average)."""
 
@@ -72,8 +75,12 @@ class Tracker:
         for number, (key, value) in enumerate(self._marks.items(partition)):
             if number % 500 == 0:
                 await asyncio.sleep(0)  # a million marks take seconds
+            job, _, *repeat = key.decode().split("/")
+            if repeat:
+                counts[job] += _REPEAT
+                continue
             mark = ImageMark.model_validate_json(value)
-            counts[key.decode().split("/", 1)[0]] += mark.counts
+            counts[job] += mark.counts
             if mark.in_flight:
                 flying[key] = mark.model_copy(update={"sent_at": time()})  # the time nobody looked does not count
         self._counts[partition], self._in_flight[partition] = counts, flying
@@ -124,6 +131,8 @@ class Tracker:
     ) -> str:
         stored = self._marks.get(partition, key)
         before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
+        if discovered is not None and before.is_repeated_by(discovered):
+            return await self._repeated(partition, job, key + f"/{discovered.index}".encode())
         after = before.on_discovered(discovered, time()) if discovered is not None else before
         after = after.on_end(end) if end is not None else after
         if stored is not None and after == before:
@@ -131,6 +140,17 @@ class Tracker:
         if before.in_flight and not after.in_flight:
             self._typical[job] += _SMOOTHING * (time() - before.sent_at - self._typical[job])
         await self._write(partition, job, key, before, after)
+        return "emitted"
+
+    async def _repeated(self, partition: int, job: str, key: bytes) -> str:
+        """Another place in the listing names the image. Each has its own mark: a list may do so a million times."""
+        if self._marks.get(partition, key) is not None:
+            return "repeated"
+        await self._marks.put(partition, key, b"1")
+        if partition in self._counts:  # else it was revoked meanwhile, and the next owner counts
+            ledger = self._counts[partition]
+            ledger[job] = ledger.get(job, Counts()) + _REPEAT
+            self._changed.add((job, partition))
         return "emitted"
 
     async def _write(self, partition: int, job: str, key: bytes, before: ImageMark, after: ImageMark) -> None:

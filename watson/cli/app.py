@@ -11,6 +11,7 @@ from rich.console import Console
 from watson import __version__
 from watson.cli import audit, datasets, dead_letters, jobs, operate, run, submit
 from watson.errors import Refused, Retriable, UserError, WatsonError
+from watson.logs import printable
 
 __all__ = ["app", "main"]
 
@@ -69,7 +70,9 @@ def _check_text(arguments: list[str]) -> None:
 
 def _say(message: object) -> None:
     console = Console(stderr=True, emoji=False)
-    console.print(f"watson: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        printable(f"watson: {message}", kept="\n"), style="red", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _exit_code(exc: WatsonError) -> int:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from watson.cli.help import add
 from watson.cli.options import Job, Json
-from watson.cli.printing import print_json, print_rows
+from watson.cli.printing import one_line, print_json, print_rows
 from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue
 from watson.events import JobCancelled
 from watson.storage.catalogue import JobRow
@@ -55,7 +55,7 @@ def _status(
 def _ended(row: JobRow) -> str:
     if row.job.state == "cancelled":
         return "was cancelled"
-    return f"failed: {row.job.message or 'no reason given'}"
+    return f"failed: {one_line(row.job.message) or 'no reason given'}"
 
 
 def _row_json(row: JobRow) -> dict[str, object]:

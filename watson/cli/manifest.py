@@ -11,7 +11,7 @@ from watson.errors import Refused, UserError
 from watson.events import JobOptions, ManifestSubmitted, Rules, Source
 from watson.events.event import Name
 from watson.sources.lists import open_images_format
-from watson.sources.uris import FilePlace, S3Place, parse_uri
+from watson.sources.uris import FilePlace, HttpPlace, S3Place, parse_uri
 
 __all__ = ["job_options", "make_manifest", "source_of"]
 
@@ -31,6 +31,8 @@ def source_of(text: str, kind: str | None = None, template: str | None = None) -
     try:
         uri = text if "://" in text else str(Path(text).expanduser().resolve())
         place = parse_uri(uri)
+        if isinstance(place, HttpPlace):
+            raise UserError(f"source {text!r}: http:// is not supported as a source, but in a list; {_WANTED}")
         source = Source.model_validate({"kind": kind or _kind_of(text, place), "uri": uri, "template": template})
     except RuntimeError as exc:  # pathlib's word for a home that is not known, and for links in a circle
         raise UserError(f"source {text!r}: {exc}") from exc

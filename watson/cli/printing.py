@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from watson.logs import printable
+
 __all__ = ["one_line", "print_json", "print_rows"]
 
 
@@ -38,5 +40,4 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 def one_line(cell: object) -> str:
     """Text of one line that moves no cursor: names come from other people's buckets, escape sequences and all."""
-    text = " ".join(str(cell).split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(" ".join(str(cell).split()))

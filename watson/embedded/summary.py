@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from watson.export.dataset import ExportSummary
+from watson.logs import printable
 from watson.storage.catalogue import JobRow
 
 __all__ = ["RunSummary"]
@@ -78,13 +79,13 @@ class RunSummary:
         for reason, count in self.quarantined_by_reason.items():
             files = self.quarantined_files.get(reason, [])
             more = f" and {count - len(files)} more" if count > len(files) else ""
-            lines.add_row("", f"  {reason}: {escape(', '.join(files))}{more}")
+            lines.add_row("", f"  {reason}: {escape(printable(', '.join(files)))}{more}")
         lines.add_row(f"{self.masks:,}", f"masks in {len(self.categories):,} categories" + (":" if self.masks else ""))
         top = list(self.categories.items())[:_CATEGORIES_SHOWN]
         rest = len(self.categories) - len(top)
         if top:
             names = ", ".join(f"{name} {count:,}" for name, count in top) + (f" and {rest:,} more" if rest else "")
-            lines.add_row("", f"  {escape(names)}")
+            lines.add_row("", f"  {escape(printable(names))}")
         console.print()
         console.print(lines)
         # The path stands alone on its line, never broken, so that it can be copied.

@@ -29,6 +29,7 @@ RETRY = "retry"
 
 _TYPE = re.compile(r"^watson\.(?P<kind>[a-z-]+)\.v(?P<version>[1-9][0-9]{0,3})\Z")
 _MAX_EVENT_BYTES = 1_000_000
+_MOST_ERRORS = 1000
 _SPEC_VERSION = b"1.0"
 
 
@@ -102,7 +103,7 @@ def decode(record: Record) -> Event:
         return event_type.model_validate_json(orjson.dumps(data))
     except ValidationError as exc:
         raise _undecodable(record, _first_errors(exc)) from exc
-    except (LookupError, OverflowError, TypeError, ValueError) as exc:
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as exc:
         raise _undecodable(record, str(exc)) from exc
 
 
@@ -140,8 +141,15 @@ def _time_of(record: Record) -> str:
 
 
 def _first_errors(exc: ValidationError) -> str:
+    if exc.error_count() > _MOST_ERRORS:  # to spell out a hundred thousand takes seconds, which others wait
+        return f"{exc.error_count()} fields are unknown or wrong"
     errors: Iterable[Any] = exc.errors(include_url=False, include_input=False)[:3]
-    return "; ".join(f"{'.'.join(map(str, error['loc'])) or 'event'}: {error['msg']}" for error in errors)
+    return "; ".join(f"{_place(error['loc']) or 'event'}: {error['msg'][:200]}" for error in errors)
+
+
+def _place(path: Iterable[object]) -> str:
+    """Where in the event; a name that the producer made up may be of any length."""
+    return ".".join(str(part)[:100] for part in path)
 
 
 def _undecodable(record: Record, why: str) -> Refused:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from watson.events.ids import name_id
 
-__all__ = ["Box", "Event", "JobId", "Name", "Sha256", "now"]
+__all__ = ["Box", "Count", "Event", "JobId", "Moment", "Name", "Object", "Sha256", "Short", "now"]
 
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """1 to 100 letters, digits, ``.``, ``_`` and ``-``: safe in a path, a metric, a URL and a CQL literal."""
@@ -20,13 +20,32 @@ Name = JobId
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-Box = tuple[float, float, float, float]
+Short = Annotated[str, StringConstraints(max_length=200)]
+"""Names of things: of a category, a format, a version. Whatever an event holds is bounded, for it is kept and passed on
+many times: in later events, in the tables' changelogs, in the catalogue (where a key may have 64 kB)."""
+
+Object = Annotated[str, StringConstraints(max_length=1024)]
+"""A key in the object store. Source: Amazon S3 User Guide, "Naming Amazon S3 objects": at most 1024 bytes."""
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A whole number that every JSON reader keeps exactly, and every database has room for."""
+
+Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
 """x, y, width, height in pixels of the normalised picture, origin at the top left (COCO's ``bbox``)."""
 
 
 def now() -> datetime:
     """The present moment, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def _storable(time: datetime) -> datetime:
+    if not 1 < time.year < 9999:  # at the edges, UTC may be beyond what a datetime holds
+        raise ValueError("a year from 2 to 9998 is wanted")
+    return time
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_storable)]
 
 
 class Event(BaseModel):
@@ -42,7 +61,7 @@ class Event(BaseModel):
     version: ClassVar[int]
     kind: ClassVar[str]
 
-    time: AwareDatetime = Field(default_factory=now, description="When it happened; last writer wins by it.")
+    time: Moment = Field(default_factory=now, description="When it happened; last writer wins by it.")
 
     @property
     def id(self) -> UUID:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from watson.events.event import Box, ImageEvent, Name, Sha256
+from watson.events.event import Box, Count, ImageEvent, Moment, Name, Object, Sha256, Short
 from watson.events.ids import event_id
 from watson.events.manifest import JobOptions
 
@@ -31,12 +31,12 @@ class Original(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     uri: Annotated[str, Field(min_length=1, max_length=8192)]
-    size: int | None = Field(default=None, ge=0, description="bytes, as the listing said; None where it did not")
-    etag: str | None = Field(default=None, description="as the listing said; for a file, its time of change")
+    size: Count | None = Field(default=None, description="bytes, as the listing said; None where it did not")
+    etag: Object | None = Field(default=None, description="as the listing said; for a file, its time of change")
     sha256: Sha256 | None = Field(default=None, description="of the bytes; known from preprocess on")
-    width: int | None = Field(default=None, ge=1, description="pixels, after EXIF orientation")
-    height: int | None = Field(default=None, ge=1, description="pixels, after EXIF orientation")
-    format: str | None = Field(default=None, description="Pillow's name of it: JPEG, PNG, WEBP, …")
+    width: Count | None = Field(default=None, ge=1, description="pixels, after EXIF orientation")
+    height: Count | None = Field(default=None, ge=1, description="pixels, after EXIF orientation")
+    format: Short | None = Field(default=None, description="Pillow's name of it: JPEG, PNG, WEBP, …")
 
 
 class Normalised(BaseModel):
@@ -44,11 +44,11 @@ class Normalised(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    object: str = Field(description="key in the object store: preprocessed/<version>/<sha256 of original>.jpg|png")
+    object: Object = Field(description="key in the object store: preprocessed/<version>/<sha256 of original>.jpg|png")
     sha256: Sha256 = Field(description="of the object's bytes")
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
-    version: str = Field(description="preprocessing version with its settings, for example 1-1024")
+    width: Count = Field(ge=1)
+    height: Count = Field(ge=1)
+    version: Short = Field(description="preprocessing version with its settings, for example 1-1024")
 
 
 class MaskSummary(BaseModel):
@@ -56,11 +56,11 @@ class MaskSummary(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    index: int = Field(ge=0, description="place in the segmentation")
-    category_id: int = Field(ge=0)
-    category: str
+    index: Count = Field(description="place in the segmentation")
+    category_id: Count
+    category: Short
     score: float = Field(ge=0, le=1)
-    area: int = Field(ge=0, description="pixels of the normalised picture")
+    area: Count = Field(description="pixels of the normalised picture")
     box: Box
 
 
@@ -79,8 +79,8 @@ class ImageDiscovered(ImageEvent):
 
     dataset: Name
     original: Original
-    index: int = Field(ge=0, description="place in the source's listing, from 0")
-    model: str
+    index: Count = Field(description="place in the source's listing, from 0")
+    model: Short
     options: JobOptions = JobOptions()
 
     @property
@@ -99,7 +99,7 @@ class ImagePreprocessed(ImageEvent):
     dataset: Name
     original: Original
     normalised: Normalised
-    model: str
+    model: Short
     options: JobOptions = JobOptions()
 
     @property
@@ -118,10 +118,10 @@ class ImageSegmented(ImageEvent):
     dataset: Name
     original: Original
     normalised: Normalised
-    model: str = Field(description="name@version, resolved")
+    model: Short = Field(description="name@version, resolved")
     weights_sha256: Sha256
     segmentation_id: UUID
-    masks_object: str = Field(description="key in the object store: masks/<segmentation id>.json.gz")
+    masks_object: Object = Field(description="key in the object store: masks/<segmentation id>.json.gz")
     masks_sha256: Sha256 = Field(description="of the object's bytes")
     masks: tuple[MaskSummary, ...]
     options: JobOptions = JobOptions()
@@ -142,15 +142,15 @@ class ImageCatalogued(ImageEvent):
     dataset: Name
     original: Original
     normalised: Normalised
-    model: str
+    model: Short
     weights_sha256: Sha256
     segmentation_id: UUID
-    masks_object: str
+    masks_object: Object
     masks_sha256: Sha256
     masks: tuple[MaskRecord, ...]
-    rejected: int = Field(ge=0, description="masks that the rules kept out")
-    code_version: str
-    segmented_at: AwareDatetime
+    rejected: Count = Field(description="masks that the rules kept out")
+    code_version: Short
+    segmented_at: Moment
 
     @property
     def id(self) -> UUID:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from watson.events.event import JobEvent, Name
+from watson.events.event import Count, JobEvent, Name, Short
 from watson.events.ids import name_id
 from watson.events.manifest import JobOptions, Source
 
@@ -28,11 +28,11 @@ class PartitionProgressed(JobEvent):
     version: ClassVar[int] = 1
     kind: ClassVar[str] = "partition-progressed"
 
-    partition: int = Field(ge=0, description="of image-discovered")
-    listed: int = Field(ge=0)
-    discovered: int = Field(ge=0)
-    catalogued: int = Field(ge=0)
-    quarantined: int = Field(ge=0)
+    partition: Count = Field(description="of image-discovered")
+    listed: Count
+    discovered: Count
+    catalogued: Count
+    quarantined: Count
 
     @property
     def id(self) -> UUID:
@@ -50,11 +50,11 @@ class JobChanged(JobEvent):
 
     dataset: Name
     source: Source
-    model: str
+    model: Short
     options: JobOptions
     state: JobState
-    listed: int = Field(ge=0, description="entries listed so far; final unless state is listing")
-    message: str = Field(default="", description="why, where the state is failed")
+    listed: Count = Field(description="entries listed so far; final unless state is listing")
+    message: str = Field(default="", max_length=4000, description="why, where the state is failed")
 
     @property
     def id(self) -> UUID:

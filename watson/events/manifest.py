@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from watson.events.event import JobEvent, Name
+from watson.events.event import JobEvent, Name, Short
 
 __all__ = ["JobCancelled", "JobOptions", "ManifestSubmitted", "Rules", "Source"]
 
@@ -31,6 +31,15 @@ class Source(BaseModel):
     template: Annotated[str, Field(max_length=4096)] | None = None
 
 
+_MOST_CATEGORY_CHARACTERS = 40_000
+
+
+def _few(names: tuple[str, ...]) -> tuple[str, ...]:
+    if sum(map(len, names)) > _MOST_CATEGORY_CHARACTERS:
+        raise ValueError(f"the names have more than {_MOST_CATEGORY_CHARACTERS} characters together")
+    return names
+
+
 class Rules(BaseModel):
     """Which masks enter the dataset."""
 
@@ -38,7 +47,9 @@ class Rules(BaseModel):
 
     least_score: Annotated[float, Field(ge=0, le=1)] = 0.1
     least_area: Annotated[float, Field(ge=0, le=1, description="fraction of the picture")] = 0.005
-    categories: tuple[str, ...] | None = Field(default=None, description="names wanted; None means all")
+    categories: Annotated[tuple[Short, ...], Field(max_length=2000), AfterValidator(_few)] | None = Field(
+        default=None, description="names wanted; None means all. They travel with each image, so they are bounded"
+    )
 
 
 class JobOptions(BaseModel):

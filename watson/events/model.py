@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from watson.events.event import Event, Name, Sha256
+from watson.events.event import Event, Name, Sha256, Short
 from watson.events.ids import name_id
 
 __all__ = ["ModelRegistered"]
@@ -21,12 +21,12 @@ class ModelRegistered(Event):
     kind: ClassVar[str] = "model-registered"
 
     name: Name
-    model_version: str = Field(description="first 12 hexadecimal digits of sha256(weights sha256 + configuration)")
-    model_kind: str = Field(description="which code runs it, for example efficientnet-lite0-cam")
+    model_version: Short = Field(description="first 12 hexadecimal digits of sha256(weights sha256 + configuration)")
+    model_kind: Short = Field(description="which code runs it, for example efficientnet-lite0-cam")
     weights_sha256: Sha256
-    categories: tuple[str, ...]
-    licence: str = ""
-    description: str = ""
+    categories: tuple[Short, ...]
+    licence: Short = ""
+    description: str = Field(default="", max_length=4000)
     metrics: dict[str, float] = Field(default_factory=dict)
 
     @property

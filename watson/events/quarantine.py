@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from watson.errors import ReasonCode
-from watson.events.event import Event, JobId
+from watson.events.event import Count, Event, JobId, Short
 from watson.events.ids import event_id, name_id
 from watson.events.image import Stage
 
@@ -20,9 +20,9 @@ class FailedRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
-    topic: str
-    partition: int = Field(ge=0)
-    offset: int = Field(ge=0)
+    topic: Annotated[str, Field(max_length=300)]
+    partition: Count
+    offset: Count
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
@@ -40,13 +40,13 @@ class ImageQuarantined(Event):
 
     job: JobId | None
     image_key: UUID | None
-    uri: str | None = Field(default=None, description="of the original, where known")
+    uri: str | None = Field(default=None, max_length=8192, description="of the original, where known")
     stage: Stage
     reason: ReasonCode
     message: Annotated[str, Field(max_length=4000)]
     failed: FailedRecord
-    attempts: int = Field(ge=1)
-    code_version: str
+    attempts: Count = Field(ge=1)
+    code_version: Short
 
     @property
     def key(self) -> str:

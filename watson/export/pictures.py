@@ -20,6 +20,7 @@ from watson.events import ImageCatalogued
 from watson.export.coco import CocoRle
 from watson.export.names import file_name
 from watson.model.masks import decode_masks
+from watson.storage.keys import MASKS_KEY, PICTURE_KEY
 from watson.storage.objects import ObjectStore
 
 __all__ = ["Damage", "Fetched", "Rendered", "fetch", "render"]
@@ -76,11 +77,13 @@ async def fetch(objects: ObjectStore, event: ImageCatalogued) -> Fetched | Damag
         Refused: the store denies access.
     """
     wanted = (
-        (event.normalised.object, event.normalised.sha256),
-        (event.masks_object, event.masks_sha256),
+        (event.normalised.object, event.normalised.sha256, PICTURE_KEY),
+        (event.masks_object, event.masks_sha256, MASKS_KEY),
     )
     found: list[bytes] = []
-    for key, sha256 in wanted:
+    for key, sha256, pattern in wanted:
+        if not pattern.fullmatch(key):  # its suffix becomes a file's in the dataset
+            return Damage(key, event.original.uri, "not an object that Watson wrote")
         try:
             data = await objects.get(key)
         except Refused as exc:
@@ -104,12 +107,17 @@ def render(fetched: Fetched, stem: str, *, in_gallery: bool) -> Rendered | Damag
     """
     event = fetched.event
     try:
-        stored = {mask.index: mask for mask in decode_masks(fetched.masks).masks}
+        file = decode_masks(fetched.masks)
+        if (file.width, file.height) != (event.normalised.width, event.normalised.height):
+            return Damage(event.masks_object, event.original.uri, "not of the size that the catalogue states")
+        stored = {mask.index: mask for mask in file.masks}
         pixels = {mask.index: stored[mask.index].pixels().astype(np.uint8) for mask in event.masks}
     except Refused as exc:
         return Damage(event.masks_object, event.original.uri, str(exc))
     except KeyError as exc:
         return Damage(event.masks_object, event.original.uri, f"holds no mask {exc}, which the catalogue names")
+    if len(pixels) < len(event.masks):
+        return Damage(event.masks_object, event.original.uri, "the catalogue names a mask twice")
     name = stem + PurePosixPath(event.normalised.object).suffix
     files = {f"images/{name}": fetched.picture}
     outlines: dict[int, str] = {}

@@ -23,14 +23,23 @@ from watson.events import MaskSummary
 from watson.model.run_lengths import RunLengths
 from watson.model.segmenter import Instance, ModelInfo, Segmentation
 
-__all__ = ["FORMAT", "MaskFile", "StoredMask", "decode_masks", "encode_masks"]
+__all__ = ["FORMAT", "MAX_BYTES", "MaskFile", "StoredMask", "decode_masks", "encode_masks"]
 
 FORMAT: Literal["watson-masks/1"] = "watson-masks/1"
 
 _LEVEL = 6
 _SCORE_DIGITS = 4
-_MAX_JSON_BYTES = 256 * 2**20
-"""What a masks object may become when it is unpacked: stops a bomb, and is far above any real one."""
+MAX_BYTES = 32 * 2**20
+"""Of a masks object. Far above any real one, as are the limits below: what is in the store may be forged."""
+
+_MAX_JSON_BYTES = 64 * 2**20
+"""What it may become when it is unpacked: stops a bomb."""
+
+_MAX_SIDE = 8192
+"""Pixels; no picture is normalised to more (`watson.events.JobOptions.long_side`)."""
+
+_MAX_MASKS = 10_000
+_MOST_ERRORS = 1000
 
 
 class StoredMask(MaskSummary):
@@ -56,11 +65,11 @@ class MaskFile(BaseModel):
     format: Literal["watson-masks/1"] = FORMAT
     segmentation_id: UUID
     picture_sha256: str = Field(description="of the normalised picture's bytes")
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
+    width: int = Field(ge=1, le=_MAX_SIDE)
+    height: int = Field(ge=1, le=_MAX_SIDE)
     model: str = Field(description="name@version")
     weights_sha256: str
-    masks: tuple[StoredMask, ...]
+    masks: tuple[StoredMask, ...] = Field(max_length=_MAX_MASKS)
 
     @model_validator(mode="after")
     def _consistent(self) -> MaskFile:
@@ -125,7 +134,9 @@ def decode_masks(data: bytes) -> MaskFile:
     try:
         return MaskFile.model_validate_json(_unpacked(data))
     except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
+        if exc.error_count() > _MOST_ERRORS:  # to spell out a million takes minutes
+            raise Refused(ReasonCode.OBJECT_ALTERED, f"not a masks object of {FORMAT}, in very many places") from exc
+        first = exc.errors(include_url=False, include_input=False)[0]
         what = f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
         raise Refused(ReasonCode.OBJECT_ALTERED, f"not a masks object of {FORMAT}: {what}") from exc
     except (OSError, EOFError, zlib.error, ValueError) as exc:

@@ -14,8 +14,9 @@ from watson.sources.directory import DirectoryLister
 from watson.sources.listfile import open_list
 from watson.sources.listing import Lister
 from watson.sources.lists import ListLister, list_format, open_images_format
+from watson.sources.roots import allowed_path
 from watson.sources.s3 import S3Lister
-from watson.sources.uris import FilePlace, S3Place, parse_uri
+from watson.sources.uris import FilePlace, HttpPlace, S3Place, parse_uri
 from watson.storage.s3_connection import S3Connection
 
 __all__ = ["open_source"]
@@ -30,6 +31,11 @@ async def open_source(source: Source, settings: Settings) -> AsyncIterator[Liste
         Retriable: its store is unavailable.
     """
     place = _place(source)
+    if isinstance(place, FilePlace):
+        try:
+            await asyncio.to_thread(allowed_path, place.path, settings)
+        except Refused as exc:
+            raise UserError(f"source: {exc}") from exc
     if source.kind == "directory":
         if not isinstance(place, FilePlace):
             raise UserError(f"source {source.uri!r} is not a directory's path: for a bucket the kind is 's3'")
@@ -50,9 +56,12 @@ async def open_source(source: Source, settings: Settings) -> AsyncIterator[Liste
 
 def _place(source: Source) -> FilePlace | S3Place:
     try:
-        return parse_uri(source.uri if "://" in source.uri else os.path.abspath(source.uri))  # noqa: PTH100 - by the text
+        place = parse_uri(source.uri if "://" in source.uri else os.path.abspath(source.uri))  # noqa: PTH100 - by the text
     except Refused as exc:
         raise UserError(f"source: {exc}") from exc
+    if isinstance(place, HttpPlace):
+        raise UserError(f"source: {place.url!r} is not a source: http addresses stand in a list, on a disk or in S3")
+    return place
 
 
 def _relative(source: Source) -> str:

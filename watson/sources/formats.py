@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Protocol
 import orjson
 
 from watson.errors import UserError
-from watson.sources.listfile import LONGEST_LINE, Line, ListFile, lines
+from watson.sources.listfile import LINES_AT_ONCE, LONGEST_LINE, Line, ListFile, lines
 from watson.sources.listing import Entry
 from watson.sources.uris import unreadable_uri
 
@@ -129,6 +130,7 @@ async def _rows(source: AsyncIterator[Line]) -> AsyncIterator[tuple[list[Line], 
     Only that line is given up: those that were read in search of a closing quote are taken for rows of their own.
     """
     waiting: deque[Line] = deque()
+    given_up = 0
 
     async def following() -> Line | None:
         return waiting.popleft() if waiting else await anext(source, None)
@@ -145,6 +147,10 @@ async def _rows(source: AsyncIterator[Line]) -> AsyncIterator[tuple[list[Line], 
         except csv.Error:
             waiting.extendleft(reversed(record[1:]))
             yield record[:1], None
+            given_up += len(record)
+            if given_up > LINES_AT_ONCE:  # read again and again, so `lines` does not count them
+                given_up = 0
+                await asyncio.sleep(0)
         else:
             if fields:
                 yield record, fields

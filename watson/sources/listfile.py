@@ -16,13 +16,16 @@ from watson.settings import Settings
 from watson.sources.uris import FilePlace, S3Place, canonical
 from watson.storage.s3_connection import S3Connection
 
-__all__ = ["BLOCK", "LONGEST_LINE", "Line", "ListFile", "lines", "open_list"]
+__all__ = ["BLOCK", "LINES_AT_ONCE", "LONGEST_LINE", "Line", "ListFile", "lines", "open_list"]
 
 BLOCK = 1 << 20
 """Bytes read at once; of S3, bytes of one range request."""
 
 LONGEST_LINE = 1 << 16
 """Bytes of a line that are kept. No URI is nearly so long; what follows in such a line is passed over."""
+
+LINES_AT_ONCE = 500
+"""So many lines, then others get their turn: a block may hold a million of them, none of which is an entry."""
 
 _GZIP = b"\x1f\x8b"
 
@@ -55,12 +58,15 @@ class Line:
 
 async def lines(file: ListFile, begin: int = 0) -> AsyncIterator[Line]:
     """The lines from offset ``begin`` on, where a line must begin. The last may lack its end."""
-    held, cut, at = b"", False, begin
+    held, cut, at, seen = b"", False, begin, 0
     while block := await file.read(at, BLOCK):
         start = 0
         while (end := block.find(b"\n", start)) >= 0:
             raw, after = held + block[start:end], at + end + 1
             yield _line(raw, begin, after, cut=cut)
+            seen += 1
+            if seen % LINES_AT_ONCE == 0:
+                await asyncio.sleep(0)
             held, cut, begin, start = b"", False, after, end + 1
         held += block[start:]
         if len(held) > LONGEST_LINE:

@@ -10,7 +10,9 @@ from typing import Self
 
 from watson.errors import ReasonCode, Refused, Retriable
 from watson.settings import Settings
-from watson.sources.uris import FilePlace, parse_uri
+from watson.sources.http import HttpReader
+from watson.sources.roots import allowed_path
+from watson.sources.uris import FilePlace, HttpPlace, parse_uri
 from watson.storage.s3_connection import S3Connection
 
 __all__ = ["Reader"]
@@ -29,19 +31,24 @@ _REFUSALS = {
 
 
 class Reader:
-    """Reads ``file://`` and ``s3://`` URIs and absolute paths. An async context manager, or `open` and `close`.
+    """Reads ``file://``, ``s3://`` and, where the settings allow it, ``http(s)://`` URIs, and absolute paths.
+
+    An async context manager, or `open` and `close`.
 
     The S3 client is made with the first ``s3://`` URI: a worker of local pictures does without.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._connection = S3Connection(settings)
+        self._http = HttpReader(settings)
 
     async def open(self) -> None:
         """Nothing yet."""
 
     async def close(self) -> None:
         """Let go of connections."""
+        await self._http.close()
         await self._connection.close()
 
     async def __aenter__(self) -> Self:
@@ -59,22 +66,28 @@ class Reader:
             limit: most bytes; of a larger one nothing is read, or no more than one byte over the limit.
 
         Raises:
-            Refused: ``OBJECT_MISSING``, ``ACCESS_DENIED``, ``TOO_LARGE``; ``SOURCE_INVALID`` where the URI is not one
-                that can be read, or it names no file.
+            Refused: ``OBJECT_MISSING``; ``ACCESS_DENIED``, also by the settings (``source_roots``, ``http_sources``);
+                ``TOO_LARGE``; ``SOURCE_INVALID`` where the URI is not one that can be read, or it names no file.
             Retriable: ``STORE_UNAVAILABLE``.
         """
         place = parse_uri(uri)
         if isinstance(place, FilePlace):
-            return await asyncio.to_thread(_read_file, place.path, limit)
+            return await asyncio.to_thread(self._read_file, place.path, limit)
+        if isinstance(place, HttpPlace):
+            return await self._http.read(place.url, limit)
         if not place.key:
             raise Refused(ReasonCode.SOURCE_INVALID, f"{uri} names a bucket, not an object")
         await self._connection.open()
         return await self._connection.get(place.bucket, place.key, limit)
 
+    def _read_file(self, path: str, limit: int) -> bytes:
+        real = allowed_path(path, self._settings)
+        return _read_file(path, real, limit)
 
-def _read_file(path: str, limit: int) -> bytes:
+
+def _read_file(path: str, real: str, limit: int) -> bytes:
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open(real, "rb", opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise Refused(ReasonCode.SOURCE_INVALID, f"{path!r} is not a file")
@@ -94,5 +107,5 @@ def _read_file(path: str, limit: int) -> bytes:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """As `open` does it, but a named pipe does not make it wait for a writer."""
-    return os.open(path, flags | os.O_NONBLOCK)
+    """As `open` does it, but it waits for no writer of a named pipe, and a link put there just now is not followed."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)

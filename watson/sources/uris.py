@@ -7,6 +7,7 @@ the Unicode tables of a Python version.
   UTF-8.
 * An object: ``s3://bucket/key``, the key as S3's own tools show it, but for ``%``, white space and control characters,
   which are percent-encoded. Read back, a ``%`` with two hexadecimal digits is an escape; any other ``%`` is itself.
+* A picture on a web server: its URL, as `watson.sources.http_uris` has it.
 * What a source lists but cannot be read: ``unreadable:<why>: <text>``, so that it ends in quarantine, with the reason,
   and not in silence.
 """
@@ -20,8 +21,20 @@ from hashlib import sha256
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from watson.errors import ReasonCode, Refused
+from watson.sources.http_uris import http_url
 
-__all__ = ["MAX_URI", "FilePlace", "S3Place", "canonical", "file_uri", "parse_uri", "s3_uri", "unreadable_uri"]
+__all__ = [
+    "MAX_URI",
+    "FilePlace",
+    "HttpPlace",
+    "Place",
+    "S3Place",
+    "canonical",
+    "file_uri",
+    "parse_uri",
+    "s3_uri",
+    "unreadable_uri",
+]
 
 MAX_URI = 8192
 """Characters; `watson.events.Original.uri` takes no more."""
@@ -50,6 +63,16 @@ class S3Place:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class HttpPlace:
+    """A picture on a web server. ``url`` is canonical (`watson.sources.http_uris`)."""
+
+    url: str
+
+
+Place = FilePlace | S3Place | HttpPlace
+
+
 def file_uri(path: str | bytes) -> str:
     """The URI of an absolute path."""
     return _bounded("file://" + quote_from_bytes(os.fsencode(path), safe="/"))
@@ -76,7 +99,7 @@ def unreadable_uri(why: str, text: str | bytes) -> str:
     return f"{_UNREADABLE}{why}: {shown}"
 
 
-def parse_uri(uri: str) -> FilePlace | S3Place:
+def parse_uri(uri: str) -> Place:
     """Where a URI, or an absolute path, points.
 
     Raises:
@@ -98,13 +121,24 @@ def parse_uri(uri: str) -> FilePlace | S3Place:
             if bucket:
                 return S3Place(bucket, _decoded(uri, key))
             raise Refused(ReasonCode.SOURCE_INVALID, f"{_shown(uri)} names no bucket")
+        case "http" | "https" as scheme_name:
+            return HttpPlace(_http(uri, scheme_name, rest))
         case other:
             why = f"{_shown(uri)}: scheme {other}:// is not supported; use s3://, file:// or an absolute path"
             raise Refused(ReasonCode.SOURCE_INVALID, why)
 
 
-def canonical(place: FilePlace | S3Place) -> str:
+def _http(uri: str, scheme: str, rest: str) -> str:
+    try:
+        return _bounded(http_url(scheme, rest))
+    except Refused as exc:
+        raise Refused(exc.code, f"{_shown(uri)} {exc}") from None
+
+
+def canonical(place: Place) -> str:
     """The one spelling of a place."""
+    if isinstance(place, HttpPlace):
+        return place.url
     return file_uri(place.path) if isinstance(place, FilePlace) else s3_uri(place.bucket, place.key)
 
 

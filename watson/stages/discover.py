@@ -123,6 +123,10 @@ class ImageMark(BaseModel):
             quarantined=int(self.end == "quarantined"),
         )
 
+    def is_repeated_by(self, event: ImageDiscovered) -> bool:
+        """Whether it is known, and this is another place in the listing that names it."""
+        return self.index is not None and event.index != self.index and event.index not in self.repeats
+
     def on_discovered(self, event: ImageDiscovered, at: float) -> ImageMark:
         """The source lists it (again)."""
         if self.index is None:

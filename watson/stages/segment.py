@@ -26,7 +26,7 @@ from watson import metrics
 from watson.errors import ReasonCode, Refused
 from watson.events import ImageEvent, ImagePreprocessed, ImageSegmented, Normalised, Stage, segmentation_id
 from watson.model import registry
-from watson.model.masks import MaskFile, decode_masks, encode_masks
+from watson.model.masks import MAX_BYTES, MaskFile, decode_masks, encode_masks
 from watson.model.segmenter import ModelInfo, Picture, Segmentation, Segmenter
 from watson.settings import Settings
 from watson.stages.batching import MicroBatcher
@@ -130,12 +130,12 @@ class SegmentStage:
     ) -> tuple[MaskFile, bytes] | None:
         """The masks that are in the store already; None where there are none that can be used."""
         try:
-            data = await self._objects.get(key)
+            data = await self._objects.get(key, MAX_BYTES)
             file = await self._in_thread(decode_masks, data)
         except Refused as exc:
             if exc.code is ReasonCode.OBJECT_MISSING:
                 return None
-            if exc.code is ReasonCode.OBJECT_ALTERED:
+            if exc.code in (ReasonCode.OBJECT_ALTERED, ReasonCode.TOO_LARGE):
                 log.warning("stored masks cannot be read; segmenting again", key=key, why=str(exc))
                 return None
             raise

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from watson.errors import ReasonCode, Refused
 
-__all__ = ["MAX_COMPONENT_BYTES", "MAX_KEY_BYTES", "TEMPORARY", "checked_key"]
+__all__ = ["MASKS_KEY", "MAX_COMPONENT_BYTES", "MAX_KEY_BYTES", "PICTURE_KEY", "TEMPORARY", "checked_key"]
+
+PICTURE_KEY = re.compile(r"preprocessed/[A-Za-z0-9._-]{1,100}/[0-9a-f]{64}\.(jpg|png)")
+MASKS_KEY = re.compile(r"masks/[0-9a-f-]{36}\.json\.gz")
+"""Keys of the objects that Watson writes, to be matched in full. A row may be forged: what has another key is neither
+shown nor exported."""
 
 MAX_KEY_BYTES = 1024
 """Source: Amazon S3 User Guide, "Naming Amazon S3 objects": at most 1024 bytes of UTF-8."""

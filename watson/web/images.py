@@ -20,6 +20,7 @@ from watson.errors import ReasonCode, Refused
 from watson.events import ImageCatalogued
 from watson.model.masks import decode_masks
 from watson.settings import Settings
+from watson.storage.keys import MASKS_KEY, PICTURE_KEY
 from watson.storage.objects import ObjectStore
 from watson.web.queries import Queries
 from watson.web.rendering import OVERLAY_LIMIT, THUMBNAIL_LIMIT, VERSION, overlay, thumbnail
@@ -28,8 +29,6 @@ __all__ = ["Images", "overlay_version"]
 
 Made = TypeVar("Made")
 
-_PICTURE_KEY = re.compile(r"^preprocessed/[A-Za-z0-9._-]{1,100}/[0-9a-f]{64}\.(jpg|png)$")
-_MASKS_KEY = re.compile(r"^masks/[0-9a-f-]{36}\.json\.gz$")
 _TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 _PICTURE_LIMIT = 256_000_000  # bytes; a PNG of 8192 × 8192 pixels at most
 _MASKS_LIMIT = 32_000_000
@@ -58,7 +57,7 @@ class Images:
     async def picture(self, request: web.Request) -> web.StreamResponse:
         """The normalised picture, as it is in the store."""
         event = await self._event(request)
-        suffix = _checked_key(_PICTURE_KEY, event.normalised.object).group(1)
+        suffix = _checked_key(PICTURE_KEY, event.normalised.object).group(1)
         sha256 = event.normalised.sha256
         return await self._answer(
             request, tag=sha256, version=sha256[:12], content_type=_TYPES[suffix], make=lambda: self._picture(event)
@@ -84,7 +83,7 @@ class Images:
         limit = _overlay_size(request)
 
         async def make() -> bytes:
-            _checked_key(_MASKS_KEY, event.masks_object)
+            _checked_key(MASKS_KEY, event.masks_object)
             data = await self._fetch(event.masks_object, event.masks_sha256, _MASKS_LIMIT)
             return await self._in_thread(lambda: _compose(data, event, chosen, limit))
 
@@ -97,7 +96,7 @@ class Images:
         return await self._queries.image(request.match_info["job"], request.match_info["image_key"])
 
     async def _picture(self, event: ImageCatalogued) -> bytes:
-        _checked_key(_PICTURE_KEY, event.normalised.object)
+        _checked_key(PICTURE_KEY, event.normalised.object)
         return await self._fetch(event.normalised.object, event.normalised.sha256, _PICTURE_LIMIT)
 
     async def _fetch(self, key: str, sha256: str, limit: int) -> bytes:
@@ -171,7 +170,7 @@ def _overlay_size(request: web.Request) -> int:
 
 
 def _checked_key(pattern: re.Pattern[str], key: str) -> re.Match[str]:
-    if found := pattern.match(key):
+    if found := pattern.fullmatch(key):
         return found
     raise Refused(ReasonCode.ACCESS_DENIED, f"The catalogue names {key!r}, which is not an object that Watson wrote.")
 

@@ -26,7 +26,7 @@ _LETTERS_COUNTED = 5000
 _LETTERS_PAGE = 500
 _IMAGES_AT_ONCE = 8
 _MOST_CURSOR = 4096
-_UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
+_UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from faust.exceptions import FaustError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from watson.agents.header_names import tolerate_header_names
 from watson.agents.transport.consumer import CorrectedConsumer
 from watson.agents.transport.options import app_id, faust_options
 from watson.agents.transport.producer import CorrectedProducer, FailStop
@@ -71,6 +72,7 @@ class TransportApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         }
         if options["processing_guarantee"] != "at_least_once":
             raise ValueError("only at_least_once is supported: Faust's exactly_once loses and repeats messages")
+        tolerate_header_names()
         super().__init__(app_id(role, settings), **options)
         self.sensors.add(FailStop(self))
         self.watchdog = Watchdog(self)
