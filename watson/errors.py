@@ -61,6 +61,14 @@ class ReasonCode(StrEnum):
         """Whether the cause may be gone later, so that `watson dead-letters retry` can help without a change."""
         return self in _PASSING
 
+    @property
+    def accuses_deployment(self) -> bool:
+        """Whether it speaks against the workers and services rather than against the picture.
+
+        Many such failures in a row pause a job (`watson.stages.breaker`), and `watson jobs resume` tries them again.
+        """
+        return self in _ACCUSING
+
 
 _PASSING = frozenset(
     {
@@ -69,6 +77,22 @@ _PASSING = frozenset(
         ReasonCode.STORE_UNAVAILABLE,
         ReasonCode.MODEL_UNKNOWN,
         ReasonCode.MODEL_FAILED,
+        ReasonCode.UNSUPPORTED_VERSION,
+        ReasonCode.VANISHED,
+        ReasonCode.RETRIES_EXHAUSTED,
+        ReasonCode.INTERNAL_ERROR,
+    }
+)
+
+# What is missing or altered (`object-missing`, `object-altered`, `source-invalid`) is not among them: a list that names
+# many pictures that are gone is an ordinary list.
+_ACCUSING = frozenset(
+    {
+        ReasonCode.ACCESS_DENIED,
+        ReasonCode.STORE_UNAVAILABLE,
+        ReasonCode.MODEL_UNKNOWN,
+        ReasonCode.MODEL_FAILED,
+        ReasonCode.UNDECODABLE_EVENT,
         ReasonCode.UNSUPPORTED_VERSION,
         ReasonCode.VANISHED,
         ReasonCode.RETRIES_EXHAUSTED,

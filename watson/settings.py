@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     credit_seconds: Seconds = Field(10.0, description="so many seconds of the job's own pace may be in flight")
     redrive_after: Seconds = Field(120.0, description="seconds without an end before an image is sent again, at least")
     redrives: int = Field(6, ge=0, description="times an image is sent again before it counts as vanished")
+    breaker_failures: int = Field(
+        50, ge=1, description="pictures that fail through no fault of their own, nearly on end, before their job pauses"
+    )
 
     # web: every role serves health and metrics, `web` serves the pages
     web_host: str = Field("127.0.0.1", description="address to bind")

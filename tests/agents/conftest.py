@@ -1,4 +1,4 @@
-"""The embedded broker, for tests of what must work on it as on Kafka."""
+"""The embedded broker, for tests of what must work on it as on Kafka; a directory to list."""
 
 from __future__ import annotations
 
@@ -42,3 +42,12 @@ def tansu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         broker.kill()
         broker.wait()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for n in range(20):
+        (folder / f"{n:02}.jpg").write_bytes(b"x")
+    return folder

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from watson.agents.ports import Outbox
-from watson.errors import Refused
+from watson.errors import ReasonCode, Refused
 from watson.events import (
     Event,
     ImageCatalogued,
@@ -163,7 +163,9 @@ def quarantined(number: int = 0, job: str = "job", reason: str = "truncated") ->
     from watson.agents.quarantine import image_quarantined
 
     found = discovered(number, job)
-    return image_quarantined(record_of(found), found, "preprocess", reason=reason, message="broken", attempts=1)
+    return image_quarantined(
+        record_of(found), found, "preprocess", reason=ReasonCode(reason), message="broken", attempts=1
+    )
 
 
 def key_of(event: ImageEvent) -> UUID:

@@ -15,7 +15,7 @@ from tests.agents.fakes import (
 from watson.agents import tracker as module
 from watson.agents.tracker import Tracker
 from watson.errors import ReasonCode
-from watson.events import REDRIVE, ImageDiscovered, ImageQuarantined, PartitionProgressed
+from watson.events import REDRIVE, RETRY, ImageDiscovered, ImageQuarantined, PartitionProgressed, RetryRequested
 from watson.settings import Settings
 
 
@@ -186,3 +186,132 @@ async def test_a_revoked_partition_is_neither_said_nor_redriven(clock):
     clock.now += 5000
     assert await line.said() is None
     assert await line.tracker.redrive_overdue() == 0
+
+
+# ---------------------------------------------------------------------- what failed for the deployment's fault
+def failed(number: int) -> ImageQuarantined:
+    return quarantined(number, reason="model-failed")
+
+
+def again(number: int = 1, partition: int = 2) -> RetryRequested:
+    return RetryRequested(job="job", partition=partition, round=number)
+
+
+def sent(line: Yard) -> list[str | None]:
+    """Headers of the images that were sent since the last `said`."""
+    return [record.header(REDRIVE) for record in line.log.records if record.topic == "image-discovered"]
+
+
+async def test_it_says_how_many_of_the_quarantined_accuse_the_deployment_and_the_newest_of_them(clock):
+    line = await yard()
+    await line.take(discovered(0), discovered(1), quarantined(0), failed(1))
+    said = await line.said()
+    assert (said.quarantined, said.accused, said.retried) == (2, 1, 0)
+    assert said.accusation == "preprocess: model-failed: broken"
+
+
+async def test_the_accusation_is_one_short_line_without_control_characters(clock):
+    line = await yard()
+    message = "no\x1b[2J device\n" + "x" * 5000
+    await line.take(discovered(0), failed(0).model_copy(update={"message": message[:3000]}))
+    said = (await line.said()).accusation
+    assert said.startswith("preprocess: model-failed: no\ufffd[2J device xxx")
+    assert len(said) == 400
+
+
+async def test_a_retry_sends_the_accused_alone_and_each_once_a_round(clock):
+    line = await yard()
+    await line.take(*map(discovered, range(4)), quarantined(0), failed(1), failed(2), catalogued(3))
+    line.log.records.clear()
+    await line.take(again(), again())
+    assert sent(line) == [RETRY, RETRY]
+    assert {event.image_key for event in line.log.events(ImageDiscovered)} == {failed(n).image_key for n in (1, 2)}
+    said = await line.said()
+    assert (said.quarantined, said.accused, said.retried, said.round) == (1, 0, 2, 1)
+    assert said.accusation == ""
+
+
+async def test_what_fails_again_stays_quarantined_until_the_next_round(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0), again(), failed(0))
+    assert (await line.said()).accused == 1
+    await line.take(again())
+    assert sent(line) == []
+    await line.take(again(2))
+    assert sent(line) == [RETRY]
+
+
+async def test_an_image_in_flight_at_the_retry_that_fails_is_sent_again_and_one_discovered_later_is_not(clock):
+    line = await yard()
+    await line.take(discovered(0), again(), discovered(1))
+    line.log.records.clear()
+    await line.take(failed(0), failed(1))
+    assert sent(line) == [RETRY]
+    said = await line.said()
+    assert (said.accused, said.retried) == (1, 1)
+
+
+async def test_a_retried_image_that_is_lost_is_sent_again_as_one_that_is_retried(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0), again())
+    line.log.records.clear()
+    clock.now += 100
+    await line.tracker.redrive_overdue()
+    assert sent(line) == [RETRY]
+
+
+async def test_a_redelivered_letter_does_not_end_the_image_that_is_retried_for_it(clock):
+    line = await yard()
+    letter = failed(0)
+    await line.take(discovered(0), letter, again(), letter)
+    said = await line.said()
+    assert (said.quarantined, said.retried) == (0, 1)
+
+
+async def test_a_request_that_breaks_off_is_done_to_its_end_when_it_comes_again(clock):
+    line = await yard()
+    await line.take(*map(discovered, range(3)), *map(failed, range(3)))
+    line.log.records.clear()
+    emit, tries = line.log.emit, iter(range(100))
+
+    async def one_and_no_more(*arguments, **more):
+        if next(tries) > 0:
+            raise ConnectionError("the broker is gone")
+        await emit(*arguments, **more)
+
+    line.log.emit = one_and_no_more
+    with pytest.raises(ConnectionError):
+        await line.take(again())
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2)
+    await heir.take(again())
+    said = await heir.said()
+    assert (said.accused, said.retried, said.round) == (0, 3, 1)
+
+
+async def test_a_new_owner_knows_the_round_and_the_newest_accusation(clock):
+    line = await yard()
+    await line.take(discovered(0), again(), discovered(1), failed(1))
+    before = await line.said()
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2)
+    after = await heir.said()
+    assert after.model_copy(update={"time": before.time}) == before
+    assert after.round == 1
+    await heir.take(failed(0))
+    assert sent(heir) == [RETRY]
+
+
+async def test_a_request_for_another_partition_is_passed_over(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0))
+    line.log.records.clear()
+    await line.take(again(partition=3))
+    assert sent(line) == []
+
+
+async def test_a_partition_without_images_of_the_job_says_that_it_has_followed(clock):
+    line = await yard()
+    await line.take(again(4))
+    said = await line.said()
+    assert (said.discovered, said.round) == (0, 4)

@@ -9,7 +9,7 @@ from tests.storage.events import NOON, at, changed
 from watson.storage.catalogue import StageCount
 
 JOB = "street-1"
-KEYS = {"job", "dataset", "source", "model", "state", "message", "listed", "submitted_at", "counts"}
+KEYS = {"job", "dataset", "source", "model", "state", "message", "listed", "resumes", "submitted_at", "counts"}
 COUNTS = {"discovered": 5, "preprocessed": 4, "segmented": 3, "catalogued": 3, "quarantined": 1}
 
 
@@ -67,9 +67,10 @@ def test_status_of_a_job_that_is_well_ends_with_0(watson, state):
         ({"state": "cancelled"}, "watson: job street-1 was cancelled\n"),
         ({"state": "failed", "message": "no such bucket"}, "watson: job street-1 failed: no such bucket\n"),
         ({"state": "failed"}, "watson: job street-1 failed: no reason given\n"),
+        ({"state": "paused", "message": "50 failed"}, "watson: job street-1 is paused: 50 failed\n"),
     ],
 )
-def test_status_of_a_job_that_failed_or_was_cancelled_ends_with_1_and_says_so(watson, how, change, said):
+def test_status_of_a_job_that_failed_or_is_paused_or_was_cancelled_ends_with_1_and_says_so(watson, how, change, said):
     watson.write(changed(JOB, **change))
     done = watson("status", JOB, *how)
     assert (done.code, done.err) == (1, said)
@@ -141,3 +142,59 @@ def test_cancelling_without_topics_says_how_to_make_them(watson, kafka, topic_pr
     watson.write(changed(JOB))
     watson.set(WATSON_BROKERS=kafka.brokers, WATSON_TOPIC_PREFIX=topic_prefix)
     assert f"{topic_prefix}manifests. Run `watson topics create`" in watson("jobs", "cancel", JOB).refused()
+
+
+@pytest.mark.parametrize("state", ["listing", "draining", "complete", "failed", "cancelled"])
+def test_resuming_a_job_that_is_not_paused_says_so_and_sends_nothing(watson, state):
+    watson.write(changed(JOB, state=state))
+    done = watson("jobs", "resume", JOB)  # there is no broker: sending would fail
+    assert (done.code, done.out, done.err) == (0, f"job street-1 is not paused: it is {state}\n", "")
+
+
+@pytest.mark.parametrize("state", ["paused", "complete", "failed", "cancelled"])
+def test_pausing_a_job_that_does_not_run_says_so_and_sends_nothing(watson, state):
+    watson.write(changed(JOB, state=state))
+    done = watson("jobs", "pause", JOB)
+    assert (done.code, done.out, done.err) == (0, f"job street-1 is not running: it is {state}\n", "")
+
+
+@pytest.mark.parametrize("what", ["pause", "resume"])
+def test_pausing_or_resuming_a_job_that_there_is_not_is_refused(watson, what):
+    watson.migrate()
+    assert "there is no job 'street-1'" in watson("jobs", what, JOB).refused()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("command", "before", "after", "sent", "said"),
+    [
+        (["resume"], {"state": "paused", "resumes": 2}, {"resumes": 3}, {"retry": True}, "resumed job street-1: it is"),
+        (["resume", "--no-retry"], {"state": "paused", "resumes": 2}, {"resumes": 3}, {"retry": False}, "resumed job"),
+        (["pause"], {"resumes": 2}, {"state": "paused", "resumes": 2}, {}, "job street-1 is paused"),
+    ],
+)
+def test_pausing_and_resuming_send_one_event_and_wait_until_the_job_has_obeyed(
+    watson, cluster, command, before, after, sent, said
+):
+    watson.write(changed(JOB, **before))
+
+    def obey() -> None:
+        assert wait_until(lambda: cluster.events("manifests"), seconds=30)
+        watson.write(changed(JOB, time=at(1), **after))
+
+    worker = threading.Thread(target=obey)
+    worker.start()
+    done = watson("jobs", *command, JOB)
+    worker.join()
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(said)
+    (event,) = cluster.events("manifests")
+    assert event.model_dump(exclude={"time"}) == {"job": JOB, "resumes": 2, **sent}
+
+
+@pytest.mark.services
+def test_resuming_without_workers_says_that_the_job_follows_as_soon_as_they_run(watson, cluster, monkeypatch):
+    watson.write(changed(JOB, state="paused"))
+    monkeypatch.setattr("watson.cli.jobs._OBEYED_SECONDS", 0.3)
+    assert "do the discover and project workers run?" in watson("jobs", "resume", JOB).refused(69)
+    assert len(cluster.events("manifests")) == 1

@@ -10,10 +10,13 @@ import orjson
 import pytest
 from rich.console import Console
 
-from watson.embedded import progress
+from watson.embedded import progress, run
 from watson.embedded.progress import Reading, Stalled, follow
+from watson.embedded.run import JobFailed
+from watson.embedded.workplace import claim
 from watson.errors import Retriable, UserError
-from watson.events import JobChanged, JobOptions, JobState, Source
+from watson.events import JobChanged, JobOptions, JobState, ManifestSubmitted, Source
+from watson.settings import Settings
 from watson.storage.catalogue import StageCount
 from watson.storage.sqlite import SqliteCatalogue
 
@@ -28,7 +31,7 @@ class Feed:
         self.catalogue = catalogue
         self._time = TIME
 
-    async def say(self, state: JobState, listed: int, **counts: int) -> None:
+    async def say(self, state: JobState, listed: int, message: str = "", **counts: int) -> None:
         self._time += timedelta(seconds=1)
         source = Source(kind="directory", uri="/p")
         await self.catalogue.put_job(
@@ -41,6 +44,7 @@ class Feed:
                 options=JobOptions(),
                 state=state,
                 listed=listed,
+                message=message,
             )
         )
         await self.catalogue.put_submitted(JOB, TIME)
@@ -170,3 +174,27 @@ async def test_a_source_that_names_a_picture_twice_ends_with_the_distinct_ones(f
     reading = Reading.of(await feed.catalogue.job(JOB))
     assert reading.over
     assert reading.total == 2
+
+
+async def test_a_paused_job_is_not_waited_for_though_pictures_are_in_flight(feed: Feed) -> None:
+    await feed.say("paused", 5, discovered=4, catalogued=1, quarantined=2)
+    console, out = _console()
+    row = await asyncio.wait_for(follow(feed.catalogue, JOB, console, stall_after=600), 20)
+    assert row.job.state == "paused"
+    assert "paused: 4 discovered" in out.getvalue()
+    assert Reading.of(row).total == 5
+
+
+async def test_a_run_whose_job_pauses_ends_with_the_reason_and_what_to_do(
+    feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr(run, "publish", nothing)
+    manifest = ManifestSubmitted(job=JOB, dataset="d", source=Source(kind="directory", uri="/p"))
+    await feed.say("paused", 5, message="50 pictures failed", discovered=4, quarantined=2)
+    with claim(tmp_path / "out") as workplace:
+        work = run._Run(manifest, workplace, feed.catalogue, _console()[0], json=False, stall_after=60)
+        with pytest.raises(JobFailed, match=r"paused: 50 pictures failed\. .*same command again.*logs") as caught:
+            await asyncio.wait_for(work._job(Settings()), 20)
+    assert caught.value.exit_code == 1

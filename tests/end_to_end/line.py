@@ -26,10 +26,12 @@ def free_port() -> int:
 
 
 class Worker:
-    """One role process."""
+    """One role process. ``program`` is the module that is run as ``watson``."""
 
-    def __init__(self, role: str, name: str, environment: Mapping[str, str], folder: Path) -> None:
-        self.role, self.name = role, name
+    def __init__(
+        self, role: str, name: str, environment: Mapping[str, str], folder: Path, program: str = "watson"
+    ) -> None:
+        self.role, self.name, self.program = role, name, program
         self.port = free_port()
         self.log = folder / f"{name}.log"
         self._environment = {
@@ -42,7 +44,8 @@ class Worker:
         self.process = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        return spawn([sys.executable, "-m", "watson", "worker", self.role], log=self.log, environment=self._environment)
+        command = [sys.executable, "-m", self.program, "worker", self.role]
+        return spawn(command, log=self.log, environment=self._environment)
 
     def kill(self) -> None:
         """SIGKILL, and see it dead."""
@@ -92,10 +95,14 @@ class Line:
     def start(self, *roles: str) -> None:
         """Start one worker a role (name a role twice for two) and wait until all are ready."""
         for role in roles or ROLES:
-            number = sum(worker.role == role for worker in self.workers.values())
-            name = f"{role}-{number}"
-            self.workers[name] = Worker(role, name, self.environment, self.folder)
+            self.begin(role)
         self.wait(lambda: all(worker.ready() for worker in self.workers.values()), 90, "all workers ready")
+
+    def begin(self, role: str, program: str = "watson") -> None:
+        """Start one worker more, and do not wait for it."""
+        number = sum(worker.role == role for worker in self.workers.values())
+        name = f"{role}-{number}"
+        self.workers[name] = Worker(role, name, self.environment, self.folder, program)
 
     def cli(self, *arguments: str, check: bool = True, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a watson command as a user would."""

@@ -16,6 +16,8 @@ from watson.events import (
     JobCancelled,
     JobChanged,
     JobOptions,
+    JobPaused,
+    JobResumed,
     ManifestSubmitted,
     MaskRecord,
     MaskSummary,
@@ -23,6 +25,7 @@ from watson.events import (
     Normalised,
     Original,
     PartitionProgressed,
+    RetryRequested,
     Rules,
     Source,
     image_key,
@@ -69,13 +72,17 @@ EXAMPLES: dict[str, Event] = {
     for event in (
         ManifestSubmitted(time=TIME, job=JOB, dataset="coast", source=SOURCE, model=MODEL, options=OPTIONS),
         JobCancelled(time=TIME, job=JOB),
+        JobPaused(time=TIME, job=JOB, resumes=1),
+        JobResumed(time=TIME, job=JOB, resumes=1, retry=False),
         JobChanged(
             time=TIME, job=JOB, dataset="coast", source=SOURCE, model=MODEL, options=OPTIONS,
-            state="failed", listed=42, message="the list has no column uri",
+            state="failed", listed=42, message="the list has no column uri", resumes=2,
         ),
         PartitionProgressed(
-            time=TIME, job=JOB, partition=5, listed=101, discovered=100, catalogued=90, quarantined=4
+            time=TIME, job=JOB, partition=5, listed=101, discovered=100, catalogued=90, quarantined=4, accused=3,
+            retried=2, round=1, accusation="segment: model-failed: the model raised RuntimeError: no device",
         ),
+        RetryRequested(time=TIME, job=JOB, partition=5, round=1),
         ImageDiscovered(**_IMAGE, original=FOUND, index=17, model=MODEL, options=OPTIONS),
         ImagePreprocessed(**_IMAGE, original=ORIGINAL, normalised=NORMALISED, model=MODEL, options=OPTIONS),
         ImageSegmented(
@@ -100,3 +107,11 @@ EXAMPLES: dict[str, Event] = {
         ),
     )
 }  # fmt: skip
+
+OLD: dict[tuple[str, int], Event] = {
+    ("partition-progressed", 1): EXAMPLES["partition-progressed"].model_copy(
+        update={"accused": 0, "retried": 0, "round": 0, "accusation": ""}
+    ),
+    ("job-changed", 1): EXAMPLES["job-changed"].model_copy(update={"resumes": 0}),
+}
+"""Kind and version → what a golden example decodes to that was written before today's event had all its fields."""

@@ -71,7 +71,7 @@ def _plain(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:  # n
         least, most = _bound(metadata, "ge", _bound(metadata, "gt", -1e9)), _bound(metadata, "le", 1e9)
         above = any(isinstance(limit, limits.Gt) for limit in _flat(metadata))
         return st.floats(least, most, exclude_min=above, allow_subnormal=False)
-    return {UUID: st.uuids(), bytes: st.binary(max_size=20), AwareDatetime: TIMES}[annotation]
+    return {UUID: st.uuids(), bytes: st.binary(max_size=20), bool: st.booleans(), AwareDatetime: TIMES}[annotation]
 
 
 def _text(metadata: list[Any]) -> st.SearchStrategy[str]:

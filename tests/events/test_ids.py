@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.events.examples import EXAMPLES, KEY, SEGMENTATION, TIME
+from tests.events.examples import EXAMPLES, KEY, OLD, SEGMENTATION, TIME
 from watson.events import event_id, image_key, mask_id, name_id, now, segmentation_id
 
 
@@ -25,8 +25,11 @@ def test_ids_are_pinned() -> None:
     [
         ("manifest-submitted", "4b55c9b2-380f-54f9-9d04-d6cbbbf2e237"),
         ("job-cancelled", "95fa290c-2db4-5050-bf96-9675512194e1"),
-        ("job-changed", "c5937bfc-77a3-5f8f-9559-13caab47ad3d"),
-        ("partition-progressed", "6078d48c-d6a4-558d-8536-54a74dd49380"),
+        ("job-paused", "59e29c90-3308-501a-8d04-a53689bca775"),
+        ("job-resumed", "bf387f81-2471-55d4-9596-685615922e8b"),
+        ("job-changed", "3ccb194d-3644-5914-a92b-188f960bd405"),
+        ("partition-progressed", "45761c0f-ccc4-5f97-80a4-5ca75a9f0e70"),
+        ("retry-requested", "4175e4e7-5d4a-5578-8479-4248453649d5"),
         ("image-discovered", "17cd44ca-d081-5017-b169-5d1d6a96aba7"),
         ("image-preprocessed", "f66c044b-14b7-5907-af3e-e9b1647b3179"),
         ("image-segmented", "db2159c8-85b1-5075-a279-00cf9a03102b"),
@@ -37,6 +40,17 @@ def test_ids_are_pinned() -> None:
 )
 def test_the_id_of_each_event_is_pinned(kind: str, pinned: str) -> None:
     assert EXAMPLES[kind].id == UUID(pinned)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pinned"),
+    [
+        ("job-changed", "c5937bfc-77a3-5f8f-9559-13caab47ad3d"),
+        ("partition-progressed", "6078d48c-d6a4-558d-8536-54a74dd49380"),
+    ],
+)
+def test_an_event_of_the_first_version_has_the_id_that_it_had_then(kind: str, pinned: str) -> None:
+    assert OLD[kind, 1].id == UUID(pinned)
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

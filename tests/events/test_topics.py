@@ -20,8 +20,8 @@ def test_kinds_are_unique_and_each_has_an_example() -> None:
 @pytest.mark.parametrize(
     ("topic", "kinds", "cleanup"),
     [
-        ("manifests", ["manifest-submitted", "job-cancelled"], "delete"),
-        ("jobs", ["job-changed", "partition-progressed"], "delete"),
+        ("manifests", ["manifest-submitted", "job-cancelled", "job-paused", "job-resumed"], "delete"),
+        ("jobs", ["job-changed", "partition-progressed", "retry-requested"], "delete"),
         ("image-discovered", ["image-discovered"], "delete"),
         ("preprocessed", ["image-preprocessed"], "delete"),
         ("segmented", ["image-segmented"], "delete"),

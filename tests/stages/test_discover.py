@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agents.fakes import discovered
-from watson.stages.discover import Counts, ImageMark, credit, patience
+from watson.events import now
+from watson.stages.discover import Counts, ImageMark, Letter, Part, credit, patience
 
 
 def ledger(mark: ImageMark) -> tuple[int, int, int, int]:
@@ -32,14 +33,54 @@ def test_whatever_order_the_topics_deliver_in_the_ledger_ends_the_same(order):
     assert mark.event is None
 
 
-@given(st.lists(st.sampled_from(sorted(STEPS))))
+def accuse(mark: ImageMark) -> ImageMark:
+    return mark.on_end("quarantined", Letter(time=now(), accusation="segment: model-failed: no device"))
+
+
+def retry(mark: ImageMark) -> ImageMark:
+    return mark.on_retried(3.0, mark.round + 1) if mark.accused and mark.event is not None else mark
+
+
+ALL_STEPS = STEPS | {"accused": accuse, "retried": retry}
+
+
+@given(st.lists(st.sampled_from(sorted(ALL_STEPS))))
 def test_no_step_ever_shrinks_a_number_that_can_only_grow(steps):
     mark = ImageMark()
     for step in steps:
-        after = STEPS[step](mark)
+        after = ALL_STEPS[step](mark)
         assert after.counts.not_before(mark.counts)
         mark = after
         assert mark.counts.ended <= mark.counts.discovered
+        assert mark.counts.accused <= mark.counts.quarantined
+
+
+def test_an_image_that_is_retried_is_in_flight_again_and_its_failure_is_not_forgotten():
+    failed = accuse(ImageMark().on_discovered(discovered(), 1.0))
+    assert (failed.counts.accused, failed.counts.ended, failed.in_flight) == (1, 1, False)
+    flying = retry(failed)
+    assert (flying.counts.accused, flying.counts.ended, flying.in_flight) == (0, 0, True)
+    assert flying.counts.failures == 1
+    assert accuse(flying).counts.failures == 2
+
+
+def test_the_letter_for_which_an_image_is_retried_does_not_end_it_once_more():
+    letter = Letter(time=now(), accusation="segment: model-failed: no device")
+    failed = ImageMark().on_discovered(discovered(), 1.0).on_end("quarantined", letter)
+    assert retry(failed).on_end("quarantined", letter).in_flight
+
+
+def test_an_accusation_before_the_discovery_keeps_what_is_to_be_sent_again():
+    mark = accuse(ImageMark()).on_discovered(discovered(), 1.0)
+    assert mark.accused
+    assert mark.event == discovered().model_copy(update={"time": mark.event.time})
+
+
+def test_a_partition_is_newer_by_its_round_and_never_by_an_older_one():
+    first = Part(discovered=3, quarantined=2, accused=2, round=1)
+    assert Part(discovered=3, retried=2, round=2).newer_than(first)
+    assert not first.newer_than(Part(discovered=3, retried=2, round=2))
+    assert not first.newer_than(first)
 
 
 def test_an_image_is_in_flight_from_its_discovery_to_its_end():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import numpy as np
@@ -71,6 +72,28 @@ async def test_the_overview_shows_each_job_with_its_bars(scene: Scene) -> None:
     }
     assert "draining" in page.text
     assert "4 in flight" in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs/j"])
+async def test_a_paused_job_shows_its_state_and_the_reason(scene: Scene, path: str) -> None:
+    event = await scene.add_job("j", "paused", discovered=10, quarantined=3)
+    later = {"time": event.time + timedelta(seconds=1), "message": "3 pictures failed: <no device>"}
+    await scene.catalogue.put_job(event.model_copy(update=later))
+    async with site(scene) as client:
+        page = await read(client, path)
+    (badge,) = [found for tag, found in page.elements if tag == "span" and "data-state" in found]
+    (problem,) = [found for tag, found in page.elements if tag == "p" and "data-message" in found]
+    assert badge["class"] == "state paused"
+    assert "hidden" not in problem
+    assert "3 pictures failed: <no device>" in page.text
+
+
+async def test_a_job_without_a_message_hides_its_place(scene: Scene) -> None:
+    await scene.add_job("j", "listing", discovered=10)
+    async with site(scene) as client:
+        page = await read(client, "/jobs/j")
+    (problem,) = [found for tag, found in page.elements if tag == "p" and "data-message" in found]
+    assert "hidden" in problem
 
 
 @pytest.mark.parametrize("path", ALL_PAGES)

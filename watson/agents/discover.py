@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from watson.agents.deliveries import deliveries, input_topic
-from watson.agents.jobs import JobBoard
+from watson.agents.jobs import FROM_THE_USER, JobBoard
 from watson.agents.lister import Listings
 from watson.agents.loop import Loop
 from watson.agents.ports import Outbox
@@ -21,7 +21,7 @@ from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.role import RoleApp
 from watson.agents.tracker import CHECK_SECONDS, SAID_SECONDS, Tracker
 from watson.errors import Refused
-from watson.events import CHAIN, Event, JobCancelled, ManifestSubmitted, ModelRegistered, PartitionProgressed, Record
+from watson.events import CHAIN, Event, ModelRegistered, PartitionProgressed, Record
 from watson.model.registry import resolve
 from watson.settings import Settings
 
@@ -54,7 +54,7 @@ class _Discover:
         self.listings = Listings(self.board, self._outbox, settings, app.crash_soon)
 
     async def handle(self, record: Record, event: Event) -> str:
-        if not isinstance(event, ManifestSubmitted | JobCancelled | PartitionProgressed):
+        if not isinstance(event, FROM_THE_USER | PartitionProgressed):
             return await self.tracker.handle(record, event)
         try:
             return await self.board.handle(record, event)
@@ -76,9 +76,10 @@ class _Discover:
             await self.tracker.assign(partition)
             self.board.assign(partition)
 
-    async def relist_lost(self) -> None:
+    async def repair_jobs(self) -> None:
         for job in list(self.board.jobs.values()):
             await self.board.relist_if_lost(job)
+            await self.board.ask_again_if_lost(job)
 
     async def nothing(self) -> None:
         """Nothing to open: a listing opens its source when it begins."""
@@ -98,6 +99,6 @@ def build(settings: Settings) -> RoleApp:
     app.on_partitions_ready(role.partitions_ready)
     app.every(SAID_SECONDS, role.tracker.say)
     app.every(CHECK_SECONDS, role.tracker.redrive_overdue)
-    app.every(CHECK_SECONDS, role.relist_lost)
+    app.every(CHECK_SECONDS, role.repair_jobs)
     app.add_resource(role.nothing, role.listings.close)
     return app

@@ -7,12 +7,12 @@ keys): then it is passed on to its home, with the same id, and taken up there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 
 import structlog
 
+from watson.agents.job import Job
 from watson.agents.ports import Marks, Outbox
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode, Refused
@@ -20,60 +20,30 @@ from watson.events import (
     Event,
     JobCancelled,
     JobChanged,
+    JobPaused,
+    JobResumed,
     JobState,
     ManifestSubmitted,
     ModelRegistered,
     PartitionProgressed,
     Record,
+    RetryRequested,
 )
 from watson.settings import Settings
-from watson.stages.discover import Counts, JobMark
+from watson.stages.discover import JobMark, Part
 
-__all__ = ["Job", "JobBoard"]
+__all__ = ["FROM_THE_USER", "Job", "JobBoard"]
 
 log = structlog.get_logger(__name__)
 
 ResolveModel = Callable[[str], Awaitable[ModelRegistered]]
 """Name or name@version → the model; raises Refused (``model-unknown``)."""
 
+FROM_THE_USER = ManifestSubmitted | JobCancelled | JobPaused | JobResumed
+"""What arrives in ``manifests``, in whatever partition."""
+
 _MOST_RELISTS = 3
 _MESSAGE_LIMIT = 4000
-
-
-@dataclass(slots=True)
-class Job:
-    """One job at home here. ``parts`` is its ledger by partition of the image topics."""
-
-    home: int
-    mark: JobMark
-    parts: dict[int, Counts] = field(default_factory=dict)
-    moved: asyncio.Event = field(default_factory=asyncio.Event)  # set when credit may have come back
-    moved_at: float = field(default_factory=monotonic)
-    ends: list[tuple[float, int]] = field(default_factory=list)  # (when, images ended), the last ten seconds or so
-
-    @property
-    def total(self) -> Counts:
-        """Summed over partitions."""
-        return Counts.total(self.parts.values())
-
-    def note(self, partition: int, counts: Counts) -> bool:
-        """Take newer counts of one partition; False where they are not newer."""
-        known = self.parts.get(partition, Counts())
-        if counts == known or not counts.not_before(known):
-            return False
-        self.parts[partition] = counts
-        self.moved_at = monotonic()
-        self.ends = [*(end for end in self.ends if end[0] > self.moved_at - 10.0), (self.moved_at, self.total.ended)]
-        self.moved.set()
-        return True
-
-    @property
-    def pace(self) -> float:
-        """Images ended a second, over the last ten seconds or so."""
-        if len(self.ends) < 2 or self.ends[-1][0] - self.ends[0][0] < 0.5:
-            return 0.0
-        (first, some), (last, more) = self.ends[0], self.ends[-1]
-        return (more - some) / (last - first)
 
 
 class JobBoard:
@@ -98,7 +68,7 @@ class JobBoard:
         for key, value in self._marks.items(partition, b"part/"):
             _, name, part = key.decode().split("/")
             if name in self.jobs:
-                self.jobs[name].parts[int(part)] = Counts.model_validate_json(value)
+                self.jobs[name].parts[int(part)] = Part.model_validate_json(value)
         for job in self.jobs.values():
             if job.home == partition and job.mark.state == "listing":
                 self.on_active(job)
@@ -109,22 +79,32 @@ class JobBoard:
 
     # ------------------------------------------------------------------ events
     async def handle(self, record: Record, event: Event) -> str:
-        """A manifest, a cancellation, or progress of a partition.
+        """A manifest, what the user wants of a job, or progress of a partition.
 
         Raises:
             Refused: the manifest contradicts the job that already has its id.
         """
-        if isinstance(event, ManifestSubmitted | JobCancelled):
+        if isinstance(event, FROM_THE_USER):
             home = self._outbox.home(event.job.encode())
             if home != record.partition:
                 await self._outbox.send(event, partition=home)
                 return "ignored"
-            if isinstance(event, JobCancelled):
-                return await self._cancel(event)
-            return await self._submit(home, event)
+            return await self._obey(home, event)
         if isinstance(event, PartitionProgressed):
             return await self._progress(record.partition, event)
         return "ignored"
+
+    async def _obey(self, home: int, event: FROM_THE_USER) -> str:
+        if isinstance(event, ManifestSubmitted):
+            return await self._submit(home, event)
+        job = self.jobs.get(event.job)
+        if job is None:
+            return "ignored"
+        if isinstance(event, JobResumed):
+            return await self._resume(job, event)
+        if isinstance(event, JobPaused):
+            return await self._pause(job, event)
+        return await self._cancel(job)
 
     async def _submit(self, home: int, manifest: ManifestSubmitted) -> str:
         known = self.jobs.get(manifest.job)
@@ -136,45 +116,99 @@ class JobBoard:
                 )
             if known.mark.state not in ("failed", "cancelled") or manifest.time <= known.mark.manifest.time:
                 return "repeated"
+        counted_on = known.mark.model_dump(include={"round", "resumes"}) if known is not None else {}
         try:
             model = await self._resolve_model(manifest.model)
         except Refused as refused:
-            mark = JobMark(manifest=manifest, model=manifest.model, state="failed", message=str(refused))
+            why = str(refused)
+            mark = JobMark(manifest=manifest, model=manifest.model, state="failed", message=why, **counted_on)
             await self._save(Job(home, mark))
             return "quarantined"
         await self._outbox.send(model)
-        reference = f"{model.name}@{model.model_version}"
-        job = Job(home, JobMark(manifest=manifest, model=reference), parts=known.parts if known is not None else {})
+        mark = JobMark(manifest=manifest, model=f"{model.name}@{model.model_version}", **counted_on)
+        job = Job(home, mark, parts=known.parts if known is not None else {})
         await self._save(job)
         self.on_active(job)
         return "emitted"
 
-    async def _cancel(self, event: JobCancelled) -> str:
-        job = self.jobs.get(event.job)
-        if job is None or not job.mark.active:
+    async def _cancel(self, job: Job) -> str:
+        if not job.mark.active:
             return "ignored"
         await self.change(job, state="cancelled", message="cancelled by the user")
         return "emitted"
+
+    async def _pause(self, job: Job, event: JobPaused) -> str:
+        mark = job.mark
+        if not mark.moving or event.resumes != mark.resumes:  # a redelivery, after the job was resumed, pauses nothing
+            return "ignored"
+        message = f"paused by the user; to go on: watson jobs resume {event.job}"
+        await self.change(job, state="paused", paused_in=mark.state, pressure=0, message=message)
+        return "emitted"
+
+    async def _resume(self, job: Job, event: JobResumed) -> str:
+        mark = job.mark
+        if mark.state != "paused" or event.resumes != mark.resumes:  # a redelivery, after it was paused again
+            return "ignored"
+        asked = mark.round + int(event.retry)
+        job.moved_at = monotonic()  # nothing moved while it was paused, and nothing is lost for that
+        if event.retry:  # asked first, kept second: a crash between the two asks again, for the same round
+            await self._ask(job, asked, range(self._outbox.partitions))
+        resumed = await self.change(
+            job,
+            only_in="paused",  # it may have been cancelled meanwhile
+            state=mark.paused_in,
+            message="",
+            pressure=0,
+            round=asked,
+            resumes=mark.resumes + 1,
+        )
+        if not resumed:
+            return "ignored"
+        if mark.paused_in == "listing":
+            self.on_active(job)
+        else:
+            await self.settle(job)
+        return "emitted"
+
+    async def _ask(self, job: Job, number: int, partitions: Iterable[int]) -> None:
+        name = job.mark.manifest.job
+        requests = [RetryRequested(job=name, partition=partition, round=number) for partition in partitions]
+        await asyncio.gather(*(self._outbox.send(request, partition=request.partition) for request in requests))
 
     async def _progress(self, partition: int, event: PartitionProgressed) -> str:
         job = self.jobs.get(event.job)
         if job is None or job.home != partition:
             return "ignored"
-        counts = Counts.of(event)
-        if not job.note(event.partition, counts):
+        before = job.mark
+        if not job.note(event.partition, Part.of(event), self._settings.breaker_failures):
             return "repeated"
+        await self._keep_breaker(job, before)
         key = f"part/{event.job}/{event.partition}".encode()
         await self._marks.put(partition, key, job.parts[event.partition].model_dump_json().encode())
         await self.settle(job)
         return "emitted"
 
+    async def _keep_breaker(self, job: Job, before: JobMark) -> None:
+        """Make durable what the breaker said: how near it is, or that the job is paused."""
+        if job.mark.pressure == before.pressure and job.mark.state == before.state:
+            return
+        async with self._turns.of(job.mark.manifest.job):
+            if job.mark.state == before.state:
+                await self._keep(job)
+                return
+            log.error("job is paused", job=job.mark.manifest.job, why=job.mark.message, **job.total.model_dump())
+            await self._save(job)
+
     # ------------------------------------------------------------------ states
-    async def change(self, job: Job, **update: object) -> None:
-        """Change a job's mark, durably, and say so where the state or the number of entries changed."""
+    async def change(self, job: Job, *, only_in: JobState | None = None, **update: object) -> bool:
+        """Change a job's mark, durably, and say so; False where the job is no longer in the state ``only_in``."""
         async with self._turns.of(job.mark.manifest.job):  # or an older mark could be kept over a newer one
+            if only_in is not None and job.mark.state != only_in:
+                return False
             job.mark = job.mark.model_copy(update=update)
             await self._save(job)
         job.moved.set()
+        return True
 
     async def _save(self, job: Job) -> None:
         mark = job.mark
@@ -191,16 +225,30 @@ class JobBoard:
                 state=mark.state,
                 listed=mark.listed,
                 message=mark.message[:_MESSAGE_LIMIT],
+                resumes=mark.resumes,
             )
         )
-        await self._marks.put(job.home, f"job/{manifest.job}".encode(), mark.model_dump_json().encode())
+        await self._keep(job)
+
+    async def _keep(self, job: Job) -> None:
+        await self._marks.put(job.home, f"job/{job.mark.manifest.job}".encode(), job.mark.model_dump_json().encode())
 
     async def settle(self, job: Job) -> None:
         """Complete a job whose listing has ended and whose every image has ended."""
         total = job.total
-        if job.mark.state == "draining" and total.listed >= job.mark.listed and total.ended >= total.discovered:
+        if job.mark.state != "draining" or job.behind(self._outbox.partitions):
+            return
+        if total.listed >= job.mark.listed and total.ended >= total.discovered:
             log.info("job is complete", job=job.mark.manifest.job, **total.model_dump())
-            await self.change(job, state="complete")
+            await self.change(job, only_in="draining", state="complete")
+
+    async def ask_again_if_lost(self, job: Job) -> None:
+        """Ask partitions again to retry, where nothing has been heard of it. It happens only where it was lost."""
+        behind = job.behind(self._outbox.partitions)
+        if job.mark.moving and behind and monotonic() - job.moved_at > self._settings.redrive_after:
+            job.moved_at = monotonic()
+            log.warning("partitions do not retry: asking again", job=job.mark.manifest.job, partitions=behind)
+            await self._ask(job, job.mark.round, behind)
 
     async def relist_if_lost(self, job: Job) -> bool:
         """List a job again whose entries did not all reach their partitions; True where that is to be done.
@@ -214,10 +262,11 @@ class JobBoard:
         job.moved_at = monotonic()
         if job.mark.relists >= _MOST_RELISTS:
             message = f"{missing} entries of the listing never arrived, after {job.mark.relists} further listings"
-            await self.change(job, state="failed", message=message)
+            await self.change(job, only_in="draining", state="failed", message=message)
             return False
         log.warning("entries of the listing are missing: listing again", job=job.mark.manifest.job, missing=missing)
-        update: dict[str, JobState | str | int | None] = {"state": "listing", "cursor": None, "listed": 0}
-        await self.change(job, **update, relists=job.mark.relists + 1)
+        relists = job.mark.relists + 1
+        if not await self.change(job, only_in="draining", state="listing", cursor=None, listed=0, relists=relists):
+            return False
         self.on_active(job)
         return True

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import structlog
 
-from watson.agents.jobs import Job, JobBoard
+from watson.agents.job import Job
+from watson.agents.jobs import JobBoard
 from watson.agents.ports import Outbox
 from watson.errors import PartitionRevoked, RecordTooLarge, Refused, Retriable, UserError
 from watson.settings import Settings
@@ -20,7 +21,7 @@ __all__ = ["Listings"]
 log = structlog.get_logger(__name__)
 
 _CREDIT_POLL_SECONDS = 5.0
-"""Credit comes back with events; this only bounds the wait, so that a cancelled job is noticed."""
+"""Credit comes back with events; this only bounds the wait, so that a paused or cancelled job is noticed."""
 
 
 class Listings:
@@ -85,12 +86,12 @@ class Listings:
             try:
                 await self._list(job)
             except (Refused, UserError, RecordTooLarge) as exc:
-                await self._board.change(job, state="failed", message=str(exc))
+                await self._board.change(job, only_in="listing", state="failed", message=str(exc))
             except Retriable as exc:
                 failures = 1 if job.mark.cursor != before else failures + 1
                 if failures >= self._settings.attempts:
                     message = f"listing failed {failures} times at the same place, last: {exc}"
-                    await self._board.change(job, state="failed", message=message)
+                    await self._board.change(job, only_in="listing", state="failed", message=message)
                     return
                 delay = min(self._settings.backoff_max, self._settings.backoff * 2 ** (failures - 1))
                 log.warning("listing failed, trying again", job=job.mark.manifest.job, why=str(exc), attempt=failures)
@@ -102,7 +103,7 @@ class Listings:
             async for batch in source.batches(job.mark.cursor, self._settings.page_size):
                 if not await self._send_page(job, batch):
                     return
-        await self._board.change(job, state="draining")
+        await self._board.change(job, only_in="listing", state="draining")
         await self._board.settle(job)
 
     async def _send_page(self, job: Job, batch: Batch) -> bool:
@@ -137,7 +138,8 @@ class Listings:
                 seconds=settings.credit_seconds,
             )
             free = allowed - (sent - job.total.settled)
-            if free > 0:
+            # after a resume the retried images come first: until all of them are known, the credit is not
+            if free > 0 and not job.behind(self._outbox.partitions):
                 return free
             try:
                 async with asyncio.timeout(_CREDIT_POLL_SECONDS):

@@ -22,6 +22,7 @@ from watson.agents.turns import Turns
 from watson.errors import ReasonCode
 from watson.events import (
     REDRIVE,
+    RETRY,
     Event,
     ImageCatalogued,
     ImageDiscovered,
@@ -30,11 +31,12 @@ from watson.events import (
     ImageSegmented,
     PartitionProgressed,
     Record,
+    RetryRequested,
     Stage,
     encode,
 )
 from watson.settings import Settings
-from watson.stages.discover import Counts, ImageMark, image_mark_key, patience
+from watson.stages.discover import Counts, ImageMark, Letter, image_mark_key, patience
 
 __all__ = ["Tracker"]
 
@@ -45,6 +47,9 @@ SAID_SECONDS = 0.25
 
 CHECK_SECONDS = 2.0
 """How often overdue images are looked for."""
+
+_ACCUSATION_LIMIT = 400
+_RETRIES_AT_ONCE = 100
 
 _REPEAT = Counts(listed=1)
 """What a further place in the listing that names a known image adds to the ledger."""
@@ -62,6 +67,8 @@ class Tracker:
         self._settings = settings
         self._counts: dict[int, dict[str, Counts]] = {}
         self._in_flight: dict[int, dict[bytes, ImageMark]] = {}
+        self._rounds: dict[tuple[int, str], int] = {}
+        self._accusations: dict[tuple[int, str], Letter] = {}
         self._last_seen: dict[bytes, Stage] = {}  # how far an image in flight got: only for the message, so not kept
         self._typical: dict[str, float] = defaultdict(float)
         self._changed: set[tuple[str, int]] = set()
@@ -75,12 +82,17 @@ class Tracker:
         for number, (key, value) in enumerate(self._marks.items(partition)):
             if number % 500 == 0:
                 await asyncio.sleep(0)  # a million marks take seconds
-            job, _, *repeat = key.decode().split("/")
+            job, image, *repeat = key.decode().split("/")
             if repeat:
                 counts[job] += _REPEAT
                 continue
+            if not image:
+                self._rounds[partition, job] = int(value)
+                counts[job] += Counts()  # is said, though it be nothing
+                continue
             mark = ImageMark.model_validate_json(value)
             counts[job] += mark.counts
+            self._note_accusation(partition, job, mark)
             if mark.in_flight:
                 flying[key] = mark.model_copy(update={"sent_at": time()})  # the time nobody looked does not count
         self._counts[partition], self._in_flight[partition] = counts, flying
@@ -91,17 +103,22 @@ class Tracker:
         self._counts.pop(partition, None)
         for key in self._in_flight.pop(partition, {}):
             self._last_seen.pop(key, None)
+        self._rounds = {at: number for at, number in self._rounds.items() if at[0] != partition}
+        self._accusations = {at: letter for at, letter in self._accusations.items() if at[0] != partition}
         self._changed = {(job, p) for job, p in self._changed if p != partition}
 
     # ------------------------------------------------------------------ events
     async def handle(self, record: Record, event: Event) -> str:
-        """Take note of one event of the image topics."""
+        """Take note of one event of the image topics, or send round again what a resumed job wants to be."""
         if isinstance(event, ImageDiscovered):
             return await self._update(record.partition, event.job, event.image_key, discovered=event)
         if isinstance(event, ImageCatalogued):
             return await self._update(record.partition, event.job, event.image_key, end="catalogued")
         if isinstance(event, ImageQuarantined) and event.job is not None and event.image_key is not None:
-            return await self._update(record.partition, event.job, event.image_key, end="quarantined")
+            letter = _letter(event)
+            return await self._update(record.partition, event.job, event.image_key, end="quarantined", letter=letter)
+        if isinstance(event, RetryRequested):
+            return await self._retry_all(record.partition, event)
         if isinstance(event, ImagePreprocessed | ImageSegmented):
             key = image_mark_key(event.job, str(event.image_key))
             if key in self._in_flight.get(record.partition, {}):
@@ -116,10 +133,11 @@ class Tracker:
         *,
         discovered: ImageDiscovered | None = None,
         end: Literal["catalogued", "quarantined"] | None = None,
+        letter: Letter | None = None,
     ) -> str:
         key = image_mark_key(job, str(image))
         async with self._turns.of(key):
-            return await self._take_note(partition, job, key, discovered, end)
+            return await self._take_note(partition, job, key, discovered, end, letter)
 
     async def _take_note(
         self,
@@ -128,13 +146,18 @@ class Tracker:
         key: bytes,
         discovered: ImageDiscovered | None,
         end: Literal["catalogued", "quarantined"] | None,
+        letter: Letter | None,
     ) -> str:
         stored = self._marks.get(partition, key)
         before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
         if discovered is not None and before.is_repeated_by(discovered):
             return await self._repeated(partition, job, key + f"/{discovered.index}".encode())
-        after = before.on_discovered(discovered, time()) if discovered is not None else before
-        after = after.on_end(end) if end is not None else after
+        after = before
+        if discovered is not None:
+            after = after.on_discovered(discovered, time(), self._round(partition, job))
+        if end is not None:
+            after = after.on_end(end, letter)
+        after = await self._retried(partition, job, after)  # where it was in flight as its job was resumed
         if stored is not None and after == before:
             return "repeated"
         if before.in_flight and not after.in_flight:
@@ -160,11 +183,59 @@ class Tracker:
         ledger, flying = self._counts[partition], self._in_flight[partition]
         ledger[job] = ledger.get(job, Counts()) + (after.counts - before.counts)
         self._changed.add((job, partition))
+        self._note_accusation(partition, job, after)
         if after.in_flight:
             flying[key] = after
         else:
             flying.pop(key, None)
             self._last_seen.pop(key, None)
+
+    def _round(self, partition: int, job: str) -> int:
+        return self._rounds.get((partition, job), 0)
+
+    def _note_accusation(self, partition: int, job: str, mark: ImageMark) -> None:
+        known = self._accusations.get((partition, job))
+        if mark.letter is not None and (known is None or mark.letter.time > known.time):
+            self._accusations[partition, job] = mark.letter
+
+    # ------------------------------------------------------------------ once more, where the deployment was at fault
+    async def _retry_all(self, partition: int, request: RetryRequested) -> str:
+        """Send a job's accused images of a partition round again. Each only once a round, however often it is asked."""
+        job = request.job
+        if partition != request.partition:
+            return "ignored"
+        if request.round > self._round(partition, job):
+            # first, for what ends while this goes on: see `_update`
+            await self._marks.put(partition, image_mark_key(job, ""), str(request.round).encode())
+            self._rounds[partition, job] = request.round
+        keys: list[bytes] = []
+        for number, (key, value) in enumerate(self._marks.items(partition, image_mark_key(job, ""))):
+            if number % 500 == 0:
+                await asyncio.sleep(0)  # a million marks take seconds
+            _, image, *repeat = key.decode().split("/")
+            if image and not repeat and ImageMark.model_validate_json(value).accused:
+                keys.append(key)
+        for start in range(0, len(keys), _RETRIES_AT_ONCE):
+            some = keys[start : start + _RETRIES_AT_ONCE]
+            await asyncio.gather(*(self._retry_one(partition, job, key) for key in some))
+        self._changed.add((job, partition))  # the job's home waits to hear of this round
+        return "emitted"
+
+    async def _retry_one(self, partition: int, job: str, key: bytes) -> None:
+        async with self._turns.of(key):
+            stored = self._marks.get(partition, key)
+            before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
+            after = await self._retried(partition, job, before)
+            if after != before:
+                await self._write(partition, job, key, before, after)
+
+    async def _retried(self, partition: int, job: str, mark: ImageMark) -> ImageMark:
+        """Send an image round again where it is accused and was not yet retried in this round; its mark after that."""
+        number = self._round(partition, job)
+        if mark.event is None or not mark.accused or mark.round >= number:
+            return mark
+        await self._outbox.send(mark.event, partition=partition, extra={REDRIVE: RETRY})
+        return mark.on_retried(time(), number)
 
     # ------------------------------------------------------------------ saying it
     async def say(self) -> None:
@@ -172,9 +243,18 @@ class Tracker:
         changed, self._changed = self._changed, set()
         sends = []
         for job, partition in changed:
-            counts = self._counts.get(partition, {}).get(job)
-            if counts is not None:
-                sends.append(PartitionProgressed(job=job, partition=partition, **counts.model_dump()))
+            if partition in self._counts:
+                counts = self._counts[partition].get(job, Counts())
+                newest = self._accusations.get((partition, job))
+                sends.append(
+                    PartitionProgressed(
+                        job=job,
+                        partition=partition,
+                        round=self._round(partition, job),
+                        accusation=newest.accusation if newest is not None and counts.accused else "",
+                        **counts.model_dump(),
+                    )
+                )
         await asyncio.gather(*(self._outbox.send(event) for event in sends))
         metrics.TRACKED.set(sum(len(flying) for flying in self._in_flight.values()))
 
@@ -205,7 +285,9 @@ class Tracker:
             await self._vanished(partition, key, mark, event)
             return
         log.warning("image is overdue: sending it again", job=event.job, image=event.key, redrives=mark.redrives + 1)
-        await self._outbox.send(event, partition=partition, extra={REDRIVE: str(mark.redrives + 1)})
+        # a retried image stays one: the stage that failed it would say its old outcome again to any other header
+        header = RETRY if mark.retries else str(mark.redrives + 1)
+        await self._outbox.send(event, partition=partition, extra={REDRIVE: header})
         metrics.REDRIVES.inc()
         await self._write(partition, event.job, key, mark, mark.on_redriven(time()))
 
@@ -221,3 +303,12 @@ class Tracker:
         metrics.DEAD_LETTERS.labels("discover", ReasonCode.VANISHED.value).inc()
         # its own dead letter comes back through the topic and ends it; until then it is not overdue again
         self._in_flight[partition][key] = mark.model_copy(update={"sent_at": time()})
+
+
+def _letter(event: ImageQuarantined) -> Letter | None:
+    """What to keep of a dead letter that accuses the deployment; None for others."""
+    if not event.reason.accuses_deployment:
+        return None
+    # one line without control characters: it is shown in terminals
+    message = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(event.message.split()))
+    return Letter(time=event.time, accusation=f"{event.stage}: {event.reason}: {message}"[:_ACCUSATION_LIMIT])

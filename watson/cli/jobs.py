@@ -1,7 +1,8 @@
-"""``status`` and ``jobs``: look at jobs, and cancel them."""
+"""``status`` and ``jobs``: look at jobs; pause, resume and cancel them."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -11,13 +12,18 @@ from watson.cli.help import add
 from watson.cli.options import Job, Json
 from watson.cli.printing import one_line, print_json, print_rows
 from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue
-from watson.events import JobCancelled
-from watson.storage.catalogue import JobRow
+from watson.errors import ServiceUnavailable
+from watson.events import JobCancelled, JobEvent, JobPaused, JobResumed
+from watson.settings import Settings
+from watson.storage.catalogue import Catalogue, JobRow
 
 __all__ = ["register"]
 
 _COLUMNS = ("job", "dataset", "state", "discovered", "catalogued", "quarantined", "model", "submitted")
 _PATIENCE_SECONDS = 5.0
+_OBEYED_SECONDS = 20.0
+_POLL_SECONDS = 0.25
+_ENDED = ("complete", "failed", "cancelled")
 
 
 def _status(
@@ -28,7 +34,7 @@ def _status(
     """Show a job's progress until it has ended.
 
     In a terminal a bar for each stage, with rate and time left; elsewhere a line every few seconds. --json prints
-    once. Ends with 1 if the job failed or was cancelled.
+    once. Ends with 1 if the job failed, was cancelled or is paused.
 
     Examples:
       watson status street-1a2b3c4d
@@ -47,15 +53,16 @@ def _status(
             return await follow_job(rows, job, Console(emoji=False), until_complete=follow)
 
     row = in_loop(show())
-    if row.job.state in ("failed", "cancelled"):
-        typer.echo(f"watson: job {job} {_ended(row)}", err=True)
+    if row.job.state in ("failed", "cancelled", "paused"):
+        typer.echo(f"watson: job {job} {_why(row)}", err=True)
         raise typer.Exit(1)
 
 
-def _ended(row: JobRow) -> str:
+def _why(row: JobRow) -> str:
     if row.job.state == "cancelled":
         return "was cancelled"
-    return f"failed: {one_line(row.job.message) or 'no reason given'}"
+    said = "is paused" if row.job.state == "paused" else "failed"
+    return f"{said}: {one_line(row.job.message) or 'no reason given'}"
 
 
 def _row_json(row: JobRow) -> dict[str, object]:
@@ -67,6 +74,7 @@ def _row_json(row: JobRow) -> dict[str, object]:
         "state": row.job.state,
         "message": row.job.message,
         "listed": row.job.listed,
+        "resumes": row.job.resumes,
         "submitted_at": row.submitted_at.isoformat(),
         "counts": row.counts,
     }
@@ -107,27 +115,108 @@ def _cancel(job: Job) -> None:
     Example:
       watson jobs cancel street-1a2b3c4d
     """
-    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
 
     async def cancel() -> None:
         settings = command_settings()
         async with open_catalogue(settings) as rows:
             row = await job_or_error(rows, job)
-        if row.job.state in ("complete", "failed", "cancelled"):
+        if row.job.state in _ENDED:
             typer.echo(f"job {job} has ended already: it is {row.job.state}")
             return
-        await verify_topics(settings, [settings.topic(JobCancelled.topic)])
-        await publish(settings, [JobCancelled(job=job)])
+        await _publish(settings, JobCancelled(job=job))
         typer.echo(f"cancelling job {job}")
 
     in_loop(cancel())
 
 
+def _pause(job: Job) -> None:
+    """Pause a job: discover no further pictures until it is resumed.
+
+    Those in flight still end.
+
+    Example:
+      watson jobs pause street-1a2b3c4d
+    """
+
+    async def pause() -> str:
+        settings = command_settings()
+        async with open_catalogue(settings) as rows:
+            before = await job_or_error(rows, job)
+            if before.job.state in (*_ENDED, "paused"):
+                return f"job {job} is not running: it is {before.job.state}"
+            await _publish(settings, JobPaused(job=job, resumes=before.job.resumes))
+            after = await _obeyed(rows, before)
+        return f"job {job} is {after.job.state}"
+
+    typer.echo(in_loop(pause()))
+
+
+def _resume(
+    job: Job,
+    retry: Annotated[
+        bool, typer.Option("--retry/--no-retry", help="Try again what failed through no fault of the picture.")
+    ] = True,
+) -> None:
+    """Let a paused job go on from where it stands.
+
+    Do so once the cause is removed: `watson status JOB` shows why it was paused. Its pictures that were quarantined
+    for a reason that accuses the deployment, not the picture (docs/reason-codes.md), are tried again. A job that is
+    not paused is left as it is.
+
+    Examples:
+      watson jobs resume street-1a2b3c4d
+      watson jobs resume street-1a2b3c4d --no-retry
+    """
+
+    async def resume() -> str:
+        settings = command_settings()
+        async with open_catalogue(settings) as rows:
+            before = await job_or_error(rows, job)
+            if before.job.state != "paused":
+                return f"job {job} is not paused: it is {before.job.state}"
+            await _publish(settings, JobResumed(job=job, resumes=before.job.resumes, retry=retry))
+            after = await _obeyed(rows, before)
+        return f"resumed job {job}: it is {after.job.state}"
+
+    typer.echo(in_loop(resume()))
+
+
+async def _publish(settings: Settings, event: JobEvent) -> None:
+    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
+    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+
+    await verify_topics(settings, [settings.topic(event.topic)])
+    await publish(settings, [event])
+
+
+async def _obeyed(rows: Catalogue, before: JobRow) -> JobRow:
+    """Wait until the catalogue shows that the job changed: whoever asks for its status next is not misled.
+
+    Raises:
+        ServiceUnavailable: it did not in time. The event is in the log all the same.
+    """
+    job = before.job.job
+    try:
+        async with asyncio.timeout(_OBEYED_SECONDS):
+            while True:
+                row = await rows.job(job)
+                moved = row is not None and (row.job.state, row.job.resumes) != (before.job.state, before.job.resumes)
+                if row is not None and moved:
+                    return row
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise ServiceUnavailable(
+            f"job {job} was told, but is still {before.job.state} after {_OBEYED_SECONDS:.0f} s: do the discover and "
+            "project workers run? It follows as soon as they do."
+        ) from None
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     add(app, "status", _status)
-    jobs = typer.Typer(help="List and cancel jobs.", no_args_is_help=True)
+    jobs = typer.Typer(help="List, pause, resume and cancel jobs.", no_args_is_help=True)
     add(jobs, "list", _list)
+    add(jobs, "pause", _pause)
+    add(jobs, "resume", _resume)
     add(jobs, "cancel", _cancel)
     app.add_typer(jobs, name="jobs")

@@ -50,7 +50,7 @@ class Reading:
             return cls("submitted", 0, dict.fromkeys(STAGES, 0), 0)
         counts = {stage: row.counts.get(stage, 0) for stage in STAGES}
         # A list may name a picture twice: once all is discovered, the distinct ones are the total.
-        listing = row.job.state == "listing"
+        listing = row.job.state in ("listing", "paused")
         total = max(row.job.listed, counts["discovered"]) if listing else counts["discovered"] or row.job.listed
         return cls(row.job.state, total, counts, row.counts.get("quarantined", 0))
 
@@ -61,8 +61,8 @@ class Reading:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen, and the counts have caught up with the state."""
-        return self.state == "failed" or (self.state in _FINAL and self.ended >= self.counts["discovered"])
+        """Whether nothing more will happen by itself, and the counts have caught up with the state."""
+        return self.state in ("failed", "paused") or (self.state in _FINAL and self.ended >= self.counts["discovered"])
 
     def target(self, stage: str) -> int:
         """How far this stage's bar goes: what was quarantined before it never comes."""
@@ -98,7 +98,7 @@ async def follow(
     json: bool = False,
     stall_after: float | None = None,
 ) -> JobRow:
-    """Show a job's progress until nothing more will happen to it.
+    """Show a job's progress until nothing more will happen to it, or nothing until a person resumes it.
 
     Args:
         catalogue: open.

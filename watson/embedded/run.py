@@ -39,7 +39,7 @@ _POLL_SECONDS = 0.3
 
 
 class JobFailed(WatsonError):  # noqa: N818 - says what happened
-    """The job ended without a dataset: its source could not be listed, or it was cancelled."""
+    """The job ended without a dataset: its source could not be listed, it was cancelled, or nearly all of it failed."""
 
     exit_code = 1
 
@@ -78,7 +78,7 @@ async def run(
     Raises:
         UserError: ``out`` cannot be used, lies in the source, or another run works on it.
         Interrupted: the person stopped it.
-        JobFailed: the source cannot be listed, or the job was cancelled.
+        JobFailed: the source cannot be listed, the job was cancelled, or paused since nearly all pictures failed.
         ProgramFailed: a role or the broker died again and again.
         Stalled: nothing moved for ``stall_after`` seconds.
     """
@@ -147,6 +147,11 @@ class _Run:
         row = await follow(
             self._catalogue, self._manifest.job, self._console, json=self._json, stall_after=self._stall_after
         )
+        if row.job.state == "paused":
+            raise JobFailed(
+                f"The job is paused: {row.job.message}. Here the whole line stopped with it, so instead: run the same "
+                f"command again, and it goes on. The logs are in {self._workplace.logs}"
+            )
         if row.job.state != "complete":
             raise JobFailed(f"The job is {row.job.state}: {row.job.message or 'no reason given'}")
         await self._projected(row)

@@ -14,8 +14,17 @@ from watson.events.image import (
     Original,
     Stage,
 )
-from watson.events.job import JobChanged, JobState, PartitionProgressed
-from watson.events.manifest import DEFAULT_MODEL, JobCancelled, JobOptions, ManifestSubmitted, Rules, Source
+from watson.events.job import JobChanged, JobState, PartitionProgressed, RetryRequested
+from watson.events.manifest import (
+    DEFAULT_MODEL,
+    JobCancelled,
+    JobOptions,
+    JobPaused,
+    JobResumed,
+    ManifestSubmitted,
+    Rules,
+    Source,
+)
 from watson.events.model import ModelRegistered
 from watson.events.quarantine import FailedRecord, ImageQuarantined
 from watson.events.topics import CHAIN, EVENT_TYPES, TOPICS, TopicSpec
@@ -40,6 +49,8 @@ __all__ = [
     "JobChanged",
     "JobEvent",
     "JobOptions",
+    "JobPaused",
+    "JobResumed",
     "JobState",
     "ManifestSubmitted",
     "MaskRecord",
@@ -49,6 +60,7 @@ __all__ = [
     "Original",
     "PartitionProgressed",
     "Record",
+    "RetryRequested",
     "Rules",
     "Source",
     "Stage",

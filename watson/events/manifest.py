@@ -1,14 +1,16 @@
-"""What the user says: a job wanted, a job cancelled, a job resumed."""
+"""What the user says: a job wanted, a job cancelled, paused, resumed."""
 
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from watson.events.event import JobEvent, Name, Short
+from watson.events.event import Count, JobEvent, Name, Short
+from watson.events.ids import name_id
 
-__all__ = ["JobCancelled", "JobOptions", "ManifestSubmitted", "Rules", "Source"]
+__all__ = ["JobCancelled", "JobOptions", "JobPaused", "JobResumed", "ManifestSubmitted", "Rules", "Source"]
 
 DEFAULT_MODEL = "efficientnet-lite0-cam"
 
@@ -81,3 +83,37 @@ class JobCancelled(JobEvent):
     topic: ClassVar[str] = "manifests"
     version: ClassVar[int] = 1
     kind: ClassVar[str] = "job-cancelled"
+
+
+class JobPaused(JobEvent):
+    """No further picture of this job is to be discovered until it is resumed; those in flight still end."""
+
+    topic: ClassVar[str] = "manifests"
+    version: ClassVar[int] = 1
+    kind: ClassVar[str] = "job-paused"
+
+    resumes: Count = Field(description="of the job's newest `JobChanged`: one that comes late is passed over")
+
+    @property
+    def id(self) -> UUID:
+        """One between two resumptions."""
+        return name_id(self.kind, self.job, str(self.resumes))
+
+
+class JobResumed(JobEvent):
+    """A paused job is to go on from where it stands.
+
+    With ``retry``, its pictures that were quarantined for a reason that accuses the deployment are tried again.
+    """
+
+    topic: ClassVar[str] = "manifests"
+    version: ClassVar[int] = 1
+    kind: ClassVar[str] = "job-resumed"
+
+    resumes: Count = Field(description="of the job's newest `JobChanged`: one that comes twice resumes once")
+    retry: bool = True
+
+    @property
+    def id(self) -> UUID:
+        """One for each resumption."""
+        return name_id(self.kind, self.job, str(self.resumes))

@@ -7,8 +7,8 @@ from typing import Literal
 
 from watson.events.event import Event
 from watson.events.image import ImageCatalogued, ImageDiscovered, ImagePreprocessed, ImageSegmented
-from watson.events.job import JobChanged, PartitionProgressed
-from watson.events.manifest import JobCancelled, ManifestSubmitted
+from watson.events.job import JobChanged, PartitionProgressed, RetryRequested
+from watson.events.manifest import JobCancelled, JobPaused, JobResumed, ManifestSubmitted
 from watson.events.model import ModelRegistered
 from watson.events.quarantine import ImageQuarantined
 
@@ -41,8 +41,8 @@ class TopicSpec:
 TOPICS: dict[str, TopicSpec] = {
     spec.name: spec
     for spec in (
-        TopicSpec("manifests", (ManifestSubmitted, JobCancelled), "the user"),
-        TopicSpec("jobs", (JobChanged, PartitionProgressed), "discover"),
+        TopicSpec("manifests", (ManifestSubmitted, JobCancelled, JobPaused, JobResumed), "the user"),
+        TopicSpec("jobs", (JobChanged, PartitionProgressed, RetryRequested), "discover"),
         TopicSpec("image-discovered", (ImageDiscovered,), "discover"),
         TopicSpec("preprocessed", (ImagePreprocessed,), "preprocess"),
         TopicSpec("segmented", (ImageSegmented,), "segment"),

@@ -13,7 +13,21 @@ __all__ = ["UPCASTS", "Upcast", "upcast"]
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPCASTS: dict[tuple[str, int], Upcast] = {}
+
+def partition_progressed_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
+    """It did not tell whose fault a quarantine was: none counts as the deployment's."""
+    return {**data, "accused": 0, "retried": 0, "round": 0, "accusation": ""}
+
+
+def job_changed_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
+    """No job could be paused, so none was resumed."""
+    return {**data, "resumes": 0}
+
+
+UPCASTS: dict[tuple[str, int], Upcast] = {
+    ("partition-progressed", 1): partition_progressed_v1_to_v2,
+    ("job-changed", 1): job_changed_v1_to_v2,
+}
 """(kind, version) → the step from that version to the next."""
 
 

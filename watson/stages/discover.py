@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from watson.events import ImageDiscovered, JobState, ManifestSubmitted, Original, PartitionProgressed
 from watson.events.ids import image_key
 
-__all__ = ["Counts", "ImageMark", "JobMark", "credit", "discovered", "image_mark_key", "patience"]
+__all__ = ["Counts", "ImageMark", "JobMark", "Letter", "Part", "credit", "discovered", "image_mark_key", "patience"]
 
 
 class Counts(BaseModel):
     """The ledger of one job in one partition, or summed over partitions. Additive.
 
     ``listed`` entries of the listing, ``discovered`` distinct images; ``catalogued`` and ``quarantined`` are disjoint.
+    ``accused`` of the quarantined are the deployment's fault; ``retried`` counts how often such a one was sent round
+    again, and so was in flight once more.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,6 +30,8 @@ class Counts(BaseModel):
     discovered: int = 0
     catalogued: int = 0
     quarantined: int = 0
+    accused: int = 0
+    retried: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         """Sum, field by field."""
@@ -36,6 +40,8 @@ class Counts(BaseModel):
             discovered=self.discovered + other.discovered,
             catalogued=self.catalogued + other.catalogued,
             quarantined=self.quarantined + other.quarantined,
+            accused=self.accused + other.accused,
+            retried=self.retried + other.retried,
         )
 
     def __sub__(self, other: Counts) -> Counts:
@@ -45,6 +51,8 @@ class Counts(BaseModel):
             discovered=self.discovered - other.discovered,
             catalogued=self.catalogued - other.catalogued,
             quarantined=self.quarantined - other.quarantined,
+            accused=self.accused - other.accused,
+            retried=self.retried - other.retried,
         )
 
     @property
@@ -57,6 +65,16 @@ class Counts(BaseModel):
         """Entries of the listing that need no further work: ended images, and repeated mentions of an image."""
         return self.ended + self.listed - self.discovered
 
+    @property
+    def passed(self) -> int:
+        """Images that ended without accusing the deployment: what a job's pace is made of. Failing is fast."""
+        return self.ended - self.accused
+
+    @property
+    def failures(self) -> int:
+        """All ends that ever accused the deployment, also of images that were retried since."""
+        return self.accused + self.retried
+
     @classmethod
     def total(cls, parts: Iterable[Counts]) -> Counts:
         """The sum of all."""
@@ -65,24 +83,43 @@ class Counts(BaseModel):
             total += part
         return total
 
-    @classmethod
-    def of(cls, event: PartitionProgressed) -> Counts:
-        """As the event says."""
-        return cls(
-            listed=event.listed,
-            discovered=event.discovered,
-            catalogued=event.catalogued,
-            quarantined=event.quarantined,
-        )
-
     def not_before(self, other: Counts) -> bool:
-        """Whether these may be newer than ``other``: no number that can only grow has shrunk."""
+        """Whether these may be newer than ``other``: no number that can only grow has shrunk.
+
+        An image that is retried has ended less, but its retry counts.
+        """
         return (
             self.listed >= other.listed
             and self.discovered >= other.discovered
-            and self.ended >= other.ended
+            and self.ended + self.retried >= other.ended + other.retried
+            and self.retried >= other.retried
             and self.catalogued >= other.catalogued
         )
+
+
+class Part(Counts):
+    """What a partition said last of a job: its ledger, how far it followed the retries, the newest accusation."""
+
+    round: int = 0
+    accusation: str = ""
+
+    @classmethod
+    def of(cls, event: PartitionProgressed) -> Part:
+        """As the event says."""
+        return cls(**{name: getattr(event, name) for name in cls.model_fields})
+
+    def newer_than(self, other: Part) -> bool:
+        """Whether this was said after ``other``."""
+        return self != other and self.not_before(other) and self.round >= other.round
+
+
+class Letter(BaseModel):
+    """What the tracker keeps of a dead letter that accuses the deployment. ``time`` tells it from others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    time: AwareDatetime
+    accusation: str
 
 
 class ImageMark(BaseModel):
@@ -92,9 +129,13 @@ class ImageMark(BaseModel):
         index: place in the listing; None while only the image's end has been seen (topics race each other).
         repeats: further places in the listing that name the same image.
         end: how it left the chain. ``catalogued`` wins over ``quarantined``, whichever comes first.
-        event: the `ImageDiscovered` to send again, while in flight.
+        letter: the newest one that accused the deployment. Kept when the image is retried, so that a redelivery of it
+            is known for what it is.
+        event: the `ImageDiscovered` to send again, while in flight or quarantined for the deployment's fault.
         sent_at: seconds since 1970 of the last time it was sent.
         redrives: times it was sent again.
+        retries: times it was quarantined for the deployment's fault and sent round again.
+        round: the job's round of retries when it was discovered or retried last; each round retries an image once.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -102,14 +143,22 @@ class ImageMark(BaseModel):
     index: int | None = None
     repeats: tuple[int, ...] = ()
     end: Literal["catalogued", "quarantined"] | None = None
+    letter: Letter | None = None
     event: ImageDiscovered | None = None
     sent_at: float = 0.0
     redrives: int = 0
+    retries: int = 0
+    round: int = 0
 
     @property
     def in_flight(self) -> bool:
         """Discovered, and not ended."""
         return self.end is None and self.event is not None
+
+    @property
+    def accused(self) -> bool:
+        """Quarantined, and that the deployment's fault."""
+        return self.end == "quarantined" and self.letter is not None
 
     @property
     def counts(self) -> Counts:
@@ -121,26 +170,36 @@ class ImageMark(BaseModel):
             discovered=1,
             catalogued=int(self.end == "catalogued"),
             quarantined=int(self.end == "quarantined"),
+            accused=int(self.accused),
+            retried=self.retries,
         )
 
     def is_repeated_by(self, event: ImageDiscovered) -> bool:
         """Whether it is known, and this is another place in the listing that names it."""
         return self.index is not None and event.index != self.index and event.index not in self.repeats
 
-    def on_discovered(self, event: ImageDiscovered, at: float) -> ImageMark:
+    def on_discovered(self, event: ImageDiscovered, at: float, round_: int = 0) -> ImageMark:
         """The source lists it (again)."""
         if self.index is None:
-            kept = event if self.end is None else None
-            return self.model_copy(update={"index": event.index, "event": kept, "sent_at": at})
+            kept = event if self.end is None or self.accused else None
+            return self.model_copy(update={"index": event.index, "event": kept, "sent_at": at, "round": round_})
         if event.index == self.index or event.index in self.repeats:
             return self
         return self.model_copy(update={"repeats": (*self.repeats, event.index)})
 
-    def on_end(self, end: Literal["catalogued", "quarantined"]) -> ImageMark:
-        """It left the chain."""
+    def on_end(self, end: Literal["catalogued", "quarantined"], letter: Letter | None = None) -> ImageMark:
+        """It left the chain; ``letter`` where that accuses the deployment."""
         if self.end in (end, "catalogued"):
             return self
-        return self.model_copy(update={"end": end, "event": None})
+        if letter is not None and self.letter is not None and letter.time == self.letter.time:
+            return self  # the letter for which it is being retried, once more
+        kept = self.event if letter is not None else None
+        return self.model_copy(update={"end": end, "letter": letter, "event": kept})
+
+    def on_retried(self, at: float, round_: int) -> ImageMark:
+        """It was accused, and is sent round again."""
+        more = {"sent_at": at, "redrives": 0, "retries": self.retries + 1, "round": round_}
+        return self.model_copy(update={"end": None, **more})
 
     def on_redriven(self, at: float) -> ImageMark:
         """It was sent again."""
@@ -159,11 +218,20 @@ class JobMark(BaseModel):
     listed: int = 0
     relists: int = 0
     message: str = ""
+    pressure: int = Field(default=0, description="the breaker's: see watson.stages.breaker")
+    paused_in: Literal["listing", "draining"] = Field(default="listing", description="where a paused job goes on")
+    resumes: int = 0
+    round: int = Field(default=0, description="of the last `RetryRequested`")
+
+    @property
+    def moving(self) -> bool:
+        """Whether images go through the chain, and the breaker minds them."""
+        return self.state in ("listing", "draining")
 
     @property
     def active(self) -> bool:
-        """Whether anything is still to come."""
-        return self.state in ("listing", "draining")
+        """Whether anything may still come."""
+        return self.moving or self.state == "paused"
 
 
 def image_mark_key(job: str, image: str) -> bytes:

@@ -14,6 +14,7 @@ __all__ = ["STAGE_ORDER", "dead_letter_document", "image_document", "job_documen
 STAGE_ORDER = ("discovered", "preprocessed", "segmented", "catalogued", "quarantined")
 
 _ENDED = {"complete", "cancelled", "failed"}
+_UNFINISHED = {"listing", "paused"}
 _EXCERPT_BYTES = 400
 
 
@@ -38,7 +39,7 @@ def job_document(row: JobRow, at: datetime) -> dict[str, Any]:
         "submitted_at": row.submitted_at,
         "changed_at": job.time,
         "listed": job.listed,
-        "expected": max(counts["discovered"], job.listed if job.state == "listing" else 0),
+        "expected": max(counts["discovered"], job.listed if job.state in _UNFINISHED else 0),
         "counts": counts,
         "in_flight": max(0, counts["discovered"] - done),
         "seconds": seconds,

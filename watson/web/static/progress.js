@@ -47,6 +47,9 @@ function show(element, job) {
   const state = element.querySelector("[data-state]");
   state.textContent = job.state;
   state.className = `state ${job.state}`;
+  const message = element.querySelector("[data-message]");
+  message.textContent = job.message;
+  message.hidden = !job.message;
   for (const bar of element.querySelectorAll("[data-stage]")) {
     bar.max = Math.max(job.expected, 1);
     bar.value = job.counts[bar.dataset.stage];
