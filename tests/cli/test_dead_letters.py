@@ -63,6 +63,13 @@ def test_a_reason_that_there_is_not_is_refused_with_those_that_there_are(watson,
     assert all(code in line for code in ReasonCode)
 
 
+def test_the_letter_of_a_manifest_that_was_refused_is_listed_though_its_job_never_came_to_be(watson):
+    watson.write(quarantined(JOB, "x", reason=ReasonCode.UNSUPPORTED_VERSION, message="too new", image_key=None))
+    assert [row[0] for row in watson("dead-letters", "list", "--job", JOB).rows] == ["unsupported-version"]
+    line = watson("status", JOB, "--once").refused()
+    assert f"a dead letter of it: unsupported-version: too new (watson dead-letters list --job {JOB})" in line
+
+
 @pytest.mark.parametrize("command", ["list", "retry"])
 def test_letters_of_a_job_that_there_is_not_are_refused(watson, command):
     watson.write(changed(JOB))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientSession
 
+from tests.storage.events import quarantined
 from tests.web.scene import Scene, rectangle, site
 from watson.errors import ReasonCode
 from watson.web.palette import colour
@@ -229,6 +230,19 @@ async def test_dead_letters_can_be_chosen_by_reason(scene: Scene) -> None:
     assert "broken.jpg" not in page.text
     assert "image-discovered/3/7" in page.text
     assert "undecodable-event" in undecodable.text
+
+
+async def test_a_manifest_that_was_refused_has_its_letter_on_a_page_and_in_the_api(scene: Scene) -> None:
+    letter = quarantined("newer", "x", reason=ReasonCode.UNSUPPORTED_VERSION, image_key=None)
+    await scene.catalogue.put_dead_letter(letter, resolved=False)
+    async with site(scene) as client:
+        page = await read(client, "/jobs/newer/dead-letters")
+        unknown = await read(client, "/jobs/newer", 404)
+        async with client.get("/api/v1/jobs/newer/dead-letters") as answer:
+            (found,) = (await answer.json())["dead_letters"]
+    assert "unsupported-version" in page.text
+    assert "there is a dead letter of it: /jobs/newer/dead-letters" in unknown.text
+    assert found["reason"] == "unsupported-version"
 
 
 async def test_an_unknown_job_is_a_page_that_says_so(scene: Scene) -> None:

@@ -104,9 +104,10 @@ async def _read(settings: Settings, job: str | None, reason: str | None, most: i
     if reason is not None and reason not in set(ReasonCode):
         raise UserError(f"there is no reason {reason!r}; the reasons are {', '.join(sorted(ReasonCode))}")
     async with open_catalogue(settings) as rows:
-        if job is not None:
+        found = await _letters(rows, job, reason, most)
+        if not found and job is not None:  # a manifest that was refused leaves a letter, and no job
             await job_or_error(rows, job)
-        return await _letters(rows, job, reason, most)
+        return found
 
 
 async def _letters(rows: Catalogue, job: str | None, reason: str | None, most: int | None) -> list[DeadLetterRow]:

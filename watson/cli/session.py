@@ -104,4 +104,9 @@ async def job_or_error(rows: Catalogue, job: str, *, patience: float = 0.0) -> J
         return row
     known = [other.job.job for other in await rows.jobs()]
     named = ", ".join(known[:_JOBS_NAMED]) + (", …" if len(known) > _JOBS_NAMED else "")
+    for letter in (await rows.dead_letters(job, limit=1)).items:  # of a manifest that was refused
+        why = f"{letter.event.reason}: {letter.event.message}"
+        raise UserError(
+            f"there is no job {job!r}, but a dead letter of it: {why} (watson dead-letters list --job {job})"
+        )
     raise UserError(f"there is no job {job!r} in the catalogue; known: {named or 'none yet'}")

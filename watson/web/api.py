@@ -71,8 +71,7 @@ class _Api:
         return json_response(image_document(await self._queries.image(row.job.job, request.match_info["image_key"])))
 
     async def dead_letters(self, request: web.Request) -> web.Response:
-        row = await self._queries.job(request.match_info["job"])
-        return await self._letters(request, row.job.job)
+        return await self._letters(request, await self._queries.job_of_letters(request.match_info["job"]))
 
     async def undecodable(self, request: web.Request) -> web.Response:
         return await self._letters(request, None)

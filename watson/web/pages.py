@@ -95,8 +95,8 @@ class _Pages:
         )
 
     async def dead_letters(self, request: web.Request) -> web.Response:
-        row = await self._queries.job(request.match_info["job"])
-        return await self._letters(request, row.job.job, f"/jobs/{row.job.job}/dead-letters")
+        job = await self._queries.job_of_letters(request.match_info["job"])
+        return await self._letters(request, job, f"/jobs/{job}/dead-letters")
 
     async def undecodable(self, request: web.Request) -> web.Response:
         return await self._letters(request, None, "/dead-letters")

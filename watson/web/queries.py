@@ -62,8 +62,16 @@ class Queries:
         """One job; 404 where there is none."""
         row = await self._catalogue.job(name)
         if row is None:
-            raise web.HTTPNotFound(text=f"There is no job named {name!r}.")
+            letters = (await self._catalogue.dead_letters(name, limit=1)).items
+            more = f" But there is a dead letter of it: /jobs/{name}/dead-letters" if letters else ""
+            raise web.HTTPNotFound(text=f"There is no job named {name!r}.{more}")
         return row
+
+    async def job_of_letters(self, name: str) -> str:
+        """A job that there is, or of which at least a dead letter tells: a manifest that was refused; else 404."""
+        if await self._catalogue.job(name) is None and not (await self._catalogue.dead_letters(name, limit=1)).items:
+            raise web.HTTPNotFound(text=f"There is no job named {name!r}.")
+        return name
 
     async def image(self, job: str, key: str) -> ImageCatalogued:
         """One catalogued image; 400 where ``key`` is no UUID, 404 where the job has no such image."""
