@@ -19,7 +19,17 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.services import S3, Cassandra, CassandraEndpoint, Kafka, KafkaEndpoint, S3Endpoint, Service, shared
+from tests.services import (
+    S3,
+    Cassandra,
+    CassandraEndpoint,
+    Kafka,
+    KafkaEndpoint,
+    S3Endpoint,
+    Service,
+    make_bucket,
+    shared,
+)
 
 Server = TypeVar("Server", bound=Service)
 
@@ -110,18 +120,8 @@ def keyspace(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def bucket(s3: S3Endpoint) -> str:
     """The name of a bucket made for this test."""
-    import botocore.session
-
     name = f"t{uuid.uuid4().hex[:10]}"
-    client = botocore.session.get_session().create_client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        region_name=s3.region,
-    )
-    client.create_bucket(Bucket=name)
-    client.close()
+    make_bucket(s3, name)
     return name
 
 

@@ -6,7 +6,7 @@ test asks for and stop it at the end. Downloads and data stay in the ignored fol
 
 from tests.services.cassandra import Cassandra, CassandraEndpoint
 from tests.services.kafka import Kafka, KafkaEndpoint
-from tests.services.s3 import S3, S3Endpoint
+from tests.services.s3 import S3, S3Endpoint, make_bucket
 from tests.services.service import Service
 
-__all__ = ["S3", "Cassandra", "CassandraEndpoint", "Kafka", "KafkaEndpoint", "S3Endpoint", "Service"]
+__all__ = ["S3", "Cassandra", "CassandraEndpoint", "Kafka", "KafkaEndpoint", "S3Endpoint", "Service", "make_bucket"]

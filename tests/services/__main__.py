@@ -12,6 +12,9 @@ from tests.services import shared
 from tests.services.downloads import jars, versitygw
 from tests.services.prerequisites import provide
 from tests.services.report import ServiceError, say
+from tests.services.s3 import make_bucket
+
+_BUCKET = "watson"
 
 
 def _show(endpoints: dict[str, Any]) -> None:
@@ -19,6 +22,7 @@ def _show(endpoints: dict[str, Any]) -> None:
     lines = (
         f"WATSON_BROKERS={kafka.brokers}",
         f"WATSON_CATALOGUE=cassandra://{cassandra.host}:{cassandra.port}/watson",
+        f"WATSON_OBJECTS=s3://{_BUCKET}",
         f"WATSON_S3_ENDPOINT={s3.endpoint}",
         f"WATSON_S3_REGION={s3.region}",
         f"WATSON_S3_ACCESS_KEY={s3.access_key}",
@@ -37,7 +41,9 @@ def prepare() -> None:
 
 def start(*, detach: bool) -> None:
     """Start the shared set and print how Watson reaches it; in the foreground, Ctrl-C stops it."""
-    _show(shared.start())
+    endpoints = shared.start()
+    make_bucket(endpoints["s3"], _BUCKET)
+    _show(endpoints)
     if detach:
         say("They run until `make services-stop`. Logs: .services/shared/*/*.log")
         return

@@ -23,6 +23,25 @@ class S3Endpoint:
     region: str
 
 
+def make_bucket(endpoint: S3Endpoint, name: str) -> None:
+    """Make a bucket; fine when it is there already."""
+    import botocore.session
+
+    client = botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=endpoint.endpoint,
+        aws_access_key_id=endpoint.access_key,
+        aws_secret_access_key=endpoint.secret_key,
+        region_name=endpoint.region,
+    )
+    try:
+        client.create_bucket(Bucket=name)
+    except client.exceptions.BucketAlreadyOwnedByYou:
+        return
+    finally:
+        client.close()
+
+
 class S3(Service):
     """A server without buckets: the fixture `bucket` makes one a test."""
 
