@@ -40,6 +40,10 @@ _ENTRIES: dict[str, ModelEntry] = {
 }
 
 
+_FOR_TESTS = "test-"
+"""Models of such names can be used, but nobody is told of them."""
+
+
 def register(name: str, entry: ModelEntry) -> None:
     """Make a model known under a name in this process.
 
@@ -94,7 +98,7 @@ def _find(reference: str) -> tuple[ModelEntry, ModelInfo]:
     name, _, version = reference.partition("@")
     entry = _ENTRIES.get(name)
     if entry is None:
-        known = ", ".join(sorted(_ENTRIES))
+        known = ", ".join(sorted(name for name in _ENTRIES if not name.startswith(_FOR_TESTS)))
         raise Refused(ReasonCode.MODEL_UNKNOWN, f"There is no model {reference!r}. Known: {known}.")
     try:
         info = entry.info()
