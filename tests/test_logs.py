@@ -174,6 +174,12 @@ def test_secrets_of_the_settings_are_never_written(log_format: str) -> None:
     assert repr(secret)[1:-1] not in out.getvalue()
 
 
+def test_a_secret_of_a_letter_or_two_does_not_make_lines_unreadable() -> None:
+    out = configured(log_format="console", s3_access_key="a", s3_secret_key="b")
+    structlog.get_logger("watson").info("a bad batch")
+    assert "a bad batch" in out.getvalue()
+
+
 @pytest.mark.parametrize(
     ("text", "secret"),
     [

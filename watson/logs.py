@@ -26,6 +26,8 @@ from watson.settings import Settings
 __all__ = ["configure_logging", "printable", "redacting"]
 
 HIDDEN = "***"
+_SHORTEST_SECRET = 4
+"""Characters. A shorter value hides nothing and, replaced wherever it stands, would leave no line readable."""
 
 _SECRET_KEYS = re.compile(r"(passw|secret|token|authorization|credential|access_key|signature)", re.IGNORECASE)
 
@@ -153,7 +155,8 @@ def _flatten(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 
 def _secrets_of(settings: Settings) -> list[str]:
     values = (getattr(settings, name) for name in type(settings).model_fields)
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    return [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
 
 
 def _install(handler: logging.Handler, level: str) -> None:

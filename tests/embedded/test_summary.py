@@ -14,6 +14,17 @@ from watson.errors import UserError
 ODD = "\x1b[2J\x1b]0;title\x07\u202egpj.exe"
 
 
+def test_a_source_without_pictures_is_said_to_be_one() -> None:
+    out = io.StringIO()
+    summary = RunSummary(
+        job="j", dataset="d", model="m@1", discovered=0, catalogued=0, quarantined=0, masks=0, seconds=1.0,
+        quarantined_by_reason={}, quarantined_files={}, categories={},
+        out=Path("/out"), gallery=Path("/out/index.html"),
+    )  # fmt: skip
+    summary.show(Console(file=out, width=200))
+    assert "the source holds no file" in out.getvalue()
+
+
 def test_no_name_of_a_file_or_category_moves_the_cursor() -> None:
     out = io.StringIO()
     summary = RunSummary(

@@ -74,6 +74,8 @@ class RunSummary:
         lines.add_column(justify="right", style="bold")
         lines.add_column()
         lines.add_row(f"{self.discovered:,}", f"pictures discovered, in {self.seconds:.1f} s")
+        if not self.discovered:
+            lines.add_row("", "  the source holds no file: nothing was there to segment")
         lines.add_row(f"{self.catalogued:,}", "catalogued")
         lines.add_row(f"{self.quarantined:,}", "quarantined" + (":" if self.quarantined else ""))
         for reason, count in self.quarantined_by_reason.items():
