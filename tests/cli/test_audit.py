@@ -81,7 +81,8 @@ def test_as_json_the_numbers_and_findings_are_one_document(watson, ledger, origi
     off = watson("audit", JOB, "--json")
     assert (off.code, off.json["clean"]) == (1, False)
     (finding,) = json.loads(off.out)["findings"]
-    assert finding.keys() == {"kind", "image_key", "detail"}
+    assert finding.keys() == {"kind", "image_key", "detail", "object_key"}
+    assert finding["object_key"] == "masks/a.json.gz"
     assert (finding["kind"], finding["image_key"]) == ("object-altered", str(key(original, "a")))
 
 

@@ -76,7 +76,7 @@ def _repair(job: str, source: bool, wait: float, as_json: bool) -> None:
         print_json(_json(done.after) | {"repaired": remedies, "found_before": before, "notes": done.notes})
     else:
         for note in done.notes:
-            _say(note)
+            _say(one_line(note))
         _print(done.after)
     if not done.after.clean:
         raise typer.Exit(1)
