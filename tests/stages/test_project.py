@@ -167,3 +167,13 @@ async def test_a_repair_writes_at_the_time_of_its_record_and_never_in_the_future
     assert now() - timedelta(seconds=5) < written[1] <= now()
     await projector.apply(record_of(manifest()), manifest())
     assert written[2] is None
+
+
+async def test_a_letter_that_a_repair_wrote_again_is_resolved_by_an_image_that_was_catalogued_before_that(catalogue):
+    letter = quarantined(0).model_copy(update={"time": now() - timedelta(seconds=10)})
+    end = catalogued(0).model_copy(update={"time": now() - timedelta(seconds=5)})
+    projector = await project(catalogue, [manifest(), changed(), discovered(0), letter])
+    repaired = replace(record_of(letter, **{REDRIVE: REPAIR}), timestamp=now().timestamp())
+    await projector.apply(repaired, letter)
+    await projector.apply(replace(record_of(end), timestamp=now().timestamp()), end)
+    assert [row.resolved for row in (await catalogue.dead_letters("job")).items] == [True]
