@@ -8,7 +8,7 @@ from collections import defaultdict
 from itertools import islice
 from uuid import UUID
 
-from watson.audit.findings import Audit
+from watson.audit.findings import Audit, Finding
 from watson.audit.log import JobLog
 from watson.errors import ReasonCode, Refused
 from watson.storage.objects import ObjectStore
@@ -44,15 +44,21 @@ async def check_objects(result: Audit, log: JobLog, objects: ObjectStore) -> Non
             result.add("object-altered", image, what, object_key=key)
 
     wanted = _objects_of(log)
-    result.objects = len(wanted)
+    result.objects, before = len(wanted), len(result.findings)
     checks = iter(wanted.items())
     while batch := list(islice(checks, 1000)):
         await asyncio.gather(*(check(key, sha256, images) for (key, sha256), images in batch))
+    # in the same order each time, whichever was read first
+    result.findings[before:] = sorted(result.findings[before:], key=_order)
     quarantined = log.quarantined
     for _, letter in sorted(log.letters.items()):
         image = letter.image_key
         if image in quarantined and letter.stage == "segment" and letter.reason in _OF_THE_STORE:
             result.add("quarantined-for-object", image, f"{letter.message}{tried.get(image, '')}")
+
+
+def _order(finding: Finding) -> tuple[str, str]:
+    return finding.object_key or "", finding.image_key or ""
 
 
 def _objects_of(log: JobLog) -> dict[tuple[str, str], list[UUID]]:

@@ -68,7 +68,7 @@ async def repair(
         catalogue: open.
         objects: open.
         source: whether the source is listed and compared too.
-        wait: seconds in which the line is to be done.
+        wait: seconds in which the line is to be done with what was sent, a thousand images at a time.
         say: called with a line about what goes on.
 
     Raises:
@@ -76,7 +76,6 @@ async def repair(
         UserError: the log or the source cannot be read, or the topics are not as the settings say.
         Retriable: the store or the catalogue is away.
     """
-    deadline = asyncio.get_running_loop().time() + wait
     result, log = await audit_with_log(job, settings, catalogue, objects, source=source, say=say)
     first = log
     done = Repair(result, result)
@@ -91,7 +90,7 @@ async def repair(
         for (kind, remedy), times in sorted(made.remedies.items()):
             say(f"{kind}, {times} times: {remedy}")
         try:
-            await _send(settings, await find_records(settings, made, log), deadline, say)
+            await _send(settings, await find_records(settings, made, log), wait, say)
         except NotDoneInTimeError as late:
             done.notes.append(f"not done within {wait:g} s: {late} Run it again to go on.")
         result, log = await audit_with_log(
@@ -104,16 +103,17 @@ async def repair(
     return done
 
 
-async def _send(settings: Settings, records: Records, deadline: float, say: Say) -> None:
+async def _send(settings: Settings, records: Records, wait: float, say: Say) -> None:
+    clock = asyncio.get_running_loop().time
     if records.rows:
         await resend(settings, records.rows, {REDRIVE: REPAIR})
-    await until_worked_on(settings, deadline, say)
+    await until_worked_on(settings, clock() + wait, say)
     for images, how in ((records.anew, REPAIR), (records.redrive, "1")):
         for start in range(0, len(images), _AT_ONCE):
             part = images[start : start + _AT_ONCE]
             await resend(settings, part, {REDRIVE: how})
             say(f"sent {start + len(part)} of {len(images)} images down the line")
-            await until_worked_on(settings, deadline, say)
+            await until_worked_on(settings, clock() + wait, say)
 
 
 def _changed(before: JobLog, after: JobLog) -> list[str]:

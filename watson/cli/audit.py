@@ -24,7 +24,8 @@ def _audit(
     source: Annotated[bool, typer.Option("--source/--no-source", help="List the source again and compare.")] = True,
     repair: Annotated[bool, typer.Option("--repair", help="Send again what is lost, wait, and check again.")] = False,
     wait: Annotated[
-        float, typer.Option("--wait", min=1, metavar="SECONDS", help="How long a repair may take at most.")
+        float,
+        typer.Option("--wait", min=1, metavar="SECONDS", help="How long the line may take for what a repair sends it."),
     ] = 600.0,
     as_json: Json = False,
 ) -> None:

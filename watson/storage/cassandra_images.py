@@ -47,7 +47,7 @@ class CassandraImages:
             event: what the rows say.
             at: when a repair said it again: the rows are the same, but written later than what deleted them.
         """
-        await self._session.execute_together(self._insertions(event, micros(at or event.time)))
+        await self._session.execute_together(self._insertions(event, at))
         place = (event.job, bucket_of(event.image_key), event.image_key)
         revisions = [row.revision for row in await self._session.execute(self._prepared[Cql.REVISIONS], place)]
         for outdated in revisions[1:]:  # newest first, as they are clustered
@@ -106,9 +106,9 @@ class CassandraImages:
             total.update({row.category: row.count for row in rows})
         return dict(sorted(total.items()))
 
-    def _insertions(self, event: ImageCatalogued, at: int) -> Statements:
+    def _insertions(self, event: ImageCatalogued, again: datetime | None = None) -> Statements:
         text = dump(event)
-        version = revision(event.time, text)
+        version, at = revision(event.time, text), micros(again or event.time)
         job, key, bucket = event.job, event.image_key, bucket_of(event.image_key)
         image = (self._prepared[Cql.PUT_IMAGE], (job, bucket, key, version, text, at))
         put_mask = self._prepared[Cql.PUT_MASK]
