@@ -88,6 +88,7 @@ class Stage:
     def __init__(self, *results: ImageEvent | Exception) -> None:
         self.results = list(results)
         self.calls = 0
+        self.repaired: list[ImageEvent | None] = []  # what was said before, of each repair
 
     async def open(self) -> None: ...
 
@@ -99,6 +100,10 @@ class Stage:
         if isinstance(result, Exception):
             raise result
         return result
+
+    async def repair(self, event: ImageEvent, before: ImageEvent | None) -> ImageEvent:
+        self.repaired.append(before)
+        return await self.handle(event)
 
 
 def outbox(log: MemoryLog, role: str = "preprocess", partitions: int = 4) -> Outbox:

@@ -6,7 +6,7 @@ from tests.agents.fakes import MemoryLog, MemoryMarks, Stage, discovered, outbox
 from watson.agents.attempts import Attempts
 from watson.agents.chain import ChainLink, Outcome
 from watson.errors import PartitionRevoked, ReasonCode, RecordTooLarge, Refused, Retriable
-from watson.events import REDRIVE, RETRY, ImagePreprocessed, ImageQuarantined
+from watson.events import REDRIVE, REPAIR, RETRY, ImagePreprocessed, ImageQuarantined
 
 PATIENT = Attempts("preprocess", most=3, backoff=0.001, backoff_max=0.002, timeout=1.0)
 
@@ -139,6 +139,52 @@ async def test_an_image_that_succeeded_is_not_worked_on_again_by_a_retry():
     await line.take()
     assert await line.take(**{REDRIVE: RETRY}) == "redriven"
     assert line.stage.calls == 1
+
+
+async def test_a_repair_has_the_work_done_anew_though_it_was_done_well_and_travels_on():
+    line = Line(preprocessed(0), preprocessed(0, job="job"))
+    await line.take()
+    known = line.log.events()[0]
+    assert await line.take(**{REDRIVE: REPAIR}) == "emitted"
+    assert (line.stage.calls, line.stage.repaired) == (2, [known])
+    first, second = line.log.records
+    assert second.header(REDRIVE) == REPAIR
+    assert line.log.events()[0].id == line.log.events()[1].id
+    assert second.value != first.value, "it has a new time, or deleted rows would stay deleted"
+    assert Outcome.from_bytes(line.marks.get(1, discovered().id.bytes)).event == line.log.events()[1]
+
+
+async def test_a_repair_of_what_the_stage_never_saw_has_it_done():
+    line = Line(preprocessed())
+    assert await line.take(**{REDRIVE: REPAIR}) == "emitted"
+    assert line.stage.repaired == [None]
+
+
+async def test_a_repair_of_what_was_quarantined_has_it_done_again():
+    line = Line(Refused(ReasonCode.OBJECT_MISSING, "not there"), preprocessed())
+    await line.take()
+    assert await line.take(**{REDRIVE: REPAIR}) == "emitted"
+    assert line.stage.repaired == [None]
+    assert await line.take() == "repeated"
+
+
+async def test_a_repair_that_fails_says_why_and_leaves_the_mark_of_what_was_done_well():
+    line = Line(preprocessed(), Refused(ReasonCode.OBJECT_MISSING, "the original is gone"))
+    await line.take()
+    assert await line.take(**{REDRIVE: REPAIR}) == "quarantined"
+    (letter,) = line.log.events(ImageQuarantined)
+    assert letter.message == "the original is gone"
+    assert (REDRIVE, REPAIR.encode()) in letter.failed.headers
+    assert await line.take(**{REDRIVE: "1"}) == "redriven"
+    assert isinstance(line.log.events()[-1], ImagePreprocessed)
+
+
+async def test_two_repairs_at_once_do_the_work_one_after_the_other():
+    line = Line(preprocessed())
+    await line.take()
+    await asyncio.gather(*(line.take(**{REDRIVE: REPAIR}) for _ in "12"))
+    assert line.stage.calls == 3
+    assert len({event.id for event in line.log.events()}) == 1
 
 
 async def test_an_event_of_another_kind_is_ignored():

@@ -9,10 +9,13 @@ from watson.agents.job import Job
 from watson.agents.ports import partition_of
 from watson.errors import RecordTooLarge, Refused
 from watson.events import (
+    REDRIVE,
+    REPAIR,
     ImageDiscovered,
     JobCancelled,
     JobChanged,
     JobOptions,
+    ManifestSubmitted,
     ModelRegistered,
     PartitionProgressed,
     decode,
@@ -153,6 +156,34 @@ async def test_a_manifest_in_another_partition_is_passed_on_to_the_jobs_home(tmp
     assert (passed.topic, passed.partition) == ("manifests", home)
     assert line.board.jobs == {}
     assert decode(passed).id == wanted.id
+
+
+async def test_a_repair_has_the_jobs_owner_say_what_is_so_now_and_begins_nothing(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    wanted = manifest(pictures)
+    await line.submit(wanted)
+    await line.until("complete")
+    before = line.log.events(JobChanged)[-1]
+    outcomes = [
+        await line.board.handle(record_of(wanted, partition=partition, **{REDRIVE: REPAIR}), wanted)
+        for partition in range(PARTITIONS)
+    ]
+    assert sorted(outcomes) == ["ignored"] * (PARTITIONS - 1) + ["redriven"]
+    after = line.log.events(JobChanged)[-1]
+    assert after.time > before.time
+    assert after == before.model_copy(update={"time": after.time})
+    assert len(line.sent()) == 20
+    assert line.log.events(ManifestSubmitted) == [], "none is passed on: each partition gets its own"
+
+
+async def test_a_repair_of_a_job_that_its_home_does_not_know_begins_nothing(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    wanted = manifest(pictures)
+    for partition in range(PARTITIONS):
+        await line.board.handle(record_of(wanted, partition=partition, **{REDRIVE: REPAIR}), wanted)
+    assert line.log.records == []
 
 
 async def test_a_cancelled_job_sends_no_more_images(tmp_path, pictures):

@@ -6,7 +6,7 @@ from tests.agents.fakes import FakeDelivery, MemoryLog, delivered, discovered, o
 from watson.agents.loop import Loop
 from watson.agents.quarantine import quarantine_undecodable
 from watson.errors import PartitionRevoked, ReasonCode
-from watson.events import ImageQuarantined, Record
+from watson.events import FIRST_OFFSET, ImageQuarantined, Record
 
 
 def deliveries(number: int) -> list[FakeDelivery]:
@@ -113,6 +113,21 @@ async def test_a_newer_version_names_the_image_it_is_about_in_the_dead_letter():
     (letter,) = log.events(ImageQuarantined)
     assert (letter.job, letter.image_key) == (event.job, event.image_key)
     assert letter.reason is ReasonCode.UNSUPPORTED_VERSION
+
+
+@pytest.mark.parametrize(
+    ("stated", "offset"), [(b"7", 7), (b"90", 50), (b"-1", 50), (b"7\n", 50), (b"\xff", 50), (b"9" * 5000, 50)]
+)
+async def test_a_record_sent_again_that_cannot_be_decoded_again_keeps_its_one_letter(stated, offset):
+    bad = Record("image-discovered", 2, 50, b"k", b"no event", ((FIRST_OFFSET, stated),))
+    log = MemoryLog()
+
+    async def undecodable(record, refused):
+        return await quarantine_undecodable(outbox(log), record, "preprocess", refused)
+
+    await Loop("test", never, undecodable, window=1).consume(delivered([FakeDelivery(bad)]))
+    (letter,) = log.events(ImageQuarantined)
+    assert letter.failed.offset == offset
 
 
 async def test_an_event_whose_partition_was_revoked_is_abandoned_and_the_loop_goes_on():

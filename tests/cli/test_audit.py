@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
 
 import pytest
 
 from tests.ledger import JOB, Ledger, key, written
+from watson.agents.replay import replay
 from watson.audit import Audit
 from watson.cli.audit import _print
+from watson.events import REDRIVE, REPAIR, TOPICS, Record
 
 NUMBERS = {
     "job",
@@ -81,7 +85,8 @@ def test_as_json_the_numbers_and_findings_are_one_document(watson, ledger, origi
     off = watson("audit", JOB, "--json")
     assert (off.code, off.json["clean"]) == (1, False)
     (finding,) = json.loads(off.out)["findings"]
-    assert finding.keys() == {"kind", "image_key", "detail"}
+    assert finding.keys() == {"kind", "image_key", "detail", "object_key"}
+    assert finding["object_key"] == "masks/a.json.gz"
     assert (finding["kind"], finding["image_key"]) == ("object-altered", str(key(original, "a")))
 
 
@@ -108,3 +113,67 @@ def test_without_the_topics_it_says_how_to_make_them(watson, kafka, topic_prefix
     done = watson("audit", JOB, WATSON_BROKERS=kafka.brokers, WATSON_TOPIC_PREFIX=topic_prefix)
     assert done.code == 2
     assert "watson topics create" in done.err.splitlines()[-1]
+
+
+# ---------------------------------------------------------------------- repairs, with no worker at work
+@pytest.mark.services
+def test_a_repair_where_nothing_is_off_sends_nothing(watson, ledger, original):
+    before = ends(original)
+    done = watson("audit", JOB, "--repair")
+    assert (done.code, done.err.count("reading the log")) == (0, 1)
+    assert done.out.endswith("nothing is off\n")
+    assert ends(original) == before
+
+
+@pytest.mark.services
+def test_a_repair_of_what_nothing_can_be_done_about_says_so_and_sends_nothing(watson, ledger, original):
+    added, before = original.source / "new", ends(original)
+    added.touch()
+    try:
+        done = watson("audit", JOB, "--repair")
+    finally:
+        added.unlink()
+    assert (done.code, done.rows[0][0]) == (1, "not-discovered")
+    assert ends(original) == before
+
+
+@pytest.mark.services
+def test_a_repair_whose_workers_are_away_ends_in_time_names_the_role_and_sends_what_the_log_said(
+    watson, ledger, original
+):
+    before = ends(original)
+    ledger.object("masks/a.json.gz").unlink()
+    ledger.object("preprocessed/b.jpg").write_text("altered")
+    with sqlite3.connect(ledger.database) as database:
+        database.execute("DELETE FROM images WHERE image_key = ?", (key(original, "b").bytes,))
+    done = watson("audit", JOB, "--repair", "--wait", 1, "--json")
+    assert (done.code, done.json["clean"]) == (1, False)
+    (note,) = done.json["notes"]
+    assert note.startswith("not done within 1 s: discover has 2 events to go")
+    assert {(one["kind"], one["remedy"]) for one in done.json["repaired"]} == {
+        ("object-missing", "segmented anew"),
+        ("object-altered", "made anew from the source picture"),
+        ("row-missing", "rows written again from the log"),
+    }
+    assert [one["kind"] for one in done.json["found_before"]] == [one["kind"] for one in done.json["findings"]]
+    sent = {topic: end - before[topic] for topic, end in ends(original).items() if end != before[topic]}
+    assert sent == {"catalogued": 1}, "rows first; the rest waits for the line"
+    (again,) = [record for record in records(original, "catalogued") if record.header(REDRIVE) == REPAIR]
+    assert any(
+        (first.key, first.value) == (again.key, again.value)
+        and set(first.headers) < set(again.headers)
+        and first.partition == again.partition
+        for first in records(original, "catalogued")
+    )
+
+
+def records(ledger: Ledger, topic: str) -> list[Record]:
+    async def read() -> list[Record]:
+        return [record async for record in replay(ledger.settings, [topic])]
+
+    return asyncio.run(read())
+
+
+def ends(ledger: Ledger) -> dict[str, int]:
+    """Number of records by topic."""
+    return {topic: len(records(ledger, topic)) for topic in TOPICS}

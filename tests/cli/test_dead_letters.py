@@ -123,6 +123,11 @@ def test_a_record_that_two_letters_speak_of_is_sent_once():
     assert to_retry(rows(letter("a"), letter("a", stage="segment"), letter("b", 1)), None, 9) == [failed(0), failed(1)]
 
 
+def test_images_that_vanished_are_all_sent_though_nobody_knows_their_offsets():
+    letters = rows(*(letter(name, failed=failed(0, value=name.encode())) for name in "abc"))
+    assert [record.value for record in to_retry(letters, None, 100)] == [b"a", b"b", b"c"]
+
+
 def test_the_same_offset_of_another_partition_or_topic_is_another_record():
     others = [failed(0), failed(0, partition=1), failed(0, topic="segmented")]
     letters = rows(*(letter(f"{number}", failed=record) for number, record in enumerate(others)))
@@ -185,7 +190,7 @@ def test_each_open_letter_is_sent_once_byte_for_byte_to_where_it_failed(watson, 
         key=str,
     )
     (record,) = [record for record in cluster.records("image-discovered") if record.partition == 1]
-    assert record.headers == (("ce_id", b"7"), ("redrive", b"retry"))
+    assert record.headers == (("ce_id", b"7"), ("redrive", b"retry"), ("first-offset", b"5"))
 
 
 @pytest.mark.services

@@ -100,7 +100,7 @@ def test_every_command_and_option_that_any_page_or_message_names_exists():
         ("watson jobs", None),
         ("watson models add", "there is no models"),
         ("watson jobs stop", "there is no stop"),
-        ("watson audit {job} --repair", "there are no {'--repair'}"),
+        ("watson audit {job} --mend", "there are no {'--mend'}"),
     ],
 )
 def test_a_command_that_there_is_not_would_be_found(call, wrong):

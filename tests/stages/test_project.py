@@ -1,4 +1,6 @@
 import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,8 +12,9 @@ from tests.agents.fakes import (
     quarantined,
     record_of,
 )
-from watson.events import JobChanged, JobOptions, ManifestSubmitted, Source
+from watson.events import REDRIVE, REPAIR, JobChanged, JobOptions, ManifestSubmitted, Source, now
 from watson.stages.project import Projector
+from watson.storage.catalogue import StageCount
 from watson.storage.sqlite import SqliteCatalogue
 
 
@@ -125,3 +128,52 @@ async def test_an_image_that_two_stages_quarantined_counts_once(catalogue):
     assert await counts(catalogue) == {"discovered": 1, "quarantined": 1}
     await project(catalogue, [], marks)
     assert await counts(catalogue) == {"discovered": 1, "quarantined": 1}
+
+
+async def test_the_newest_letter_of_an_image_that_failed_twice_is_the_one_that_is_resolved(catalogue):
+    first = quarantined(0)
+    second = quarantined(0, reason="store-unavailable").model_copy(update={"time": first.time + timedelta(seconds=5)})
+    end = catalogued(0).model_copy(update={"time": first.time + timedelta(seconds=9)})
+    await project(catalogue, [manifest(), changed(), discovered(0), first, second, end])
+    (row,) = (await catalogue.dead_letters("job")).items
+    assert (row.event, row.resolved) == (second, True)
+
+
+async def test_a_repair_has_the_counts_of_its_partition_written_again_zeros_too(catalogue):
+    projector = await project(catalogue, [manifest(), changed(), discovered(0)])
+    wrong = {"discovered": 7, "segmented": 3}
+    for stage, number in wrong.items():
+        await catalogue.put_count(StageCount(job="job", stage=stage, partition=0, count=number, time=now()))
+    await projector.flush()
+    assert await counts(catalogue) == wrong
+    await projector.apply(record_of(manifest(), **{REDRIVE: REPAIR}), manifest())
+    await projector.flush()
+    assert await counts(catalogue) == {"discovered": 1}
+
+
+@pytest.mark.parametrize(("timestamp", "at"), [(1e9, datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)), (1e40, None)])
+async def test_a_repair_writes_at_the_time_of_its_record_and_never_in_the_future(timestamp, at):
+    written = []
+
+    class Rows:
+        async def put_submitted(self, job, time, *, at=None):
+            written.append(at)
+
+    projector = Projector(Rows(), MemoryMarks())
+    for stamp in (timestamp, 4e9):
+        record = replace(record_of(manifest(), **{REDRIVE: REPAIR}), timestamp=stamp)
+        await projector.apply(record, manifest())
+    assert written[0] == (at or datetime(1970, 1, 1, tzinfo=UTC))
+    assert now() - timedelta(seconds=5) < written[1] <= now()
+    await projector.apply(record_of(manifest()), manifest())
+    assert written[2] is None
+
+
+async def test_a_letter_that_a_repair_wrote_again_is_resolved_by_an_image_that_was_catalogued_before_that(catalogue):
+    letter = quarantined(0).model_copy(update={"time": now() - timedelta(seconds=10)})
+    end = catalogued(0).model_copy(update={"time": now() - timedelta(seconds=5)})
+    projector = await project(catalogue, [manifest(), changed(), discovered(0), letter])
+    repaired = replace(record_of(letter, **{REDRIVE: REPAIR}), timestamp=now().timestamp())
+    await projector.apply(repaired, letter)
+    await projector.apply(replace(record_of(end), timestamp=now().timestamp()), end)
+    assert [row.resolved for row in (await catalogue.dead_letters("job")).items] == [True]

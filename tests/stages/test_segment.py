@@ -197,6 +197,31 @@ async def test_stored_masks_that_are_damaged_or_of_something_else_are_made_again
     assert await store.get(first.masks_object) == good
 
 
+async def test_a_repair_uses_masks_that_have_the_hash_that_was_said_and_asks_the_model_nothing(
+    stage: SegmentStage, store: DirectoryObjectStore, watched: Watched
+) -> None:
+    event = await preprocessed(store, picture(6), model="watched")
+    first = await stage.handle(event)
+    again = await stage.repair(event, first)
+    assert watched.batches == [1]
+    assert again.model_dump(exclude={"time"}) == first.model_dump(exclude={"time"})
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_repair_makes_masks_again_that_were_altered_so_that_they_can_still_be_read(
+    stage: SegmentStage, store: DirectoryObjectStore, watched: Watched, known: bool
+) -> None:
+    event = await preprocessed(store, picture(6), model="watched")
+    first = await stage.handle(event)
+    good = await store.get(first.masks_object)
+    await store.put(first.masks_object, rewritten(good))  # the same content in other bytes
+    assert (await stage.handle(event)).masks_sha256 != first.masks_sha256, "nothing but the hash tells"
+    again = await stage.repair(event, first if known else None)
+    assert watched.batches == [1, 1]
+    assert again.masks_sha256 == first.masks_sha256
+    assert await store.get(first.masks_object) == good
+
+
 async def test_a_picture_that_was_altered_in_the_store_is_refused(
     stage: SegmentStage, store: DirectoryObjectStore
 ) -> None:

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,10 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import RoundRobinPolicy
 
 from tests.services import CassandraEndpoint
-from tests.storage.events import at, catalogued, changed, registered
+from tests.storage.events import at, catalogued, changed, quarantined, registered
 from tests.storage.proxy import Proxy
 from watson.errors import ReasonCode, Retriable, UserError
+from watson.events import now
 from watson.settings import Settings
 from watson.storage.cassandra import CassandraCatalogue
 
@@ -212,3 +214,31 @@ async def test_the_event_loop_goes_on_while_a_silent_server_is_waited_for(
             await CassandraCatalogue(settings).open()
         ticking.cancel()
     assert longest < 2.0  # seconds: the wait for the server was longer
+
+
+# ---------------------------------------------------------------------- repair
+async def test_rows_that_were_deleted_by_hand_come_back_only_at_a_time_after_that(
+    store: CassandraCatalogue, cassandra: CassandraEndpoint, keyspace: str
+) -> None:
+    image, letter, model = catalogued("j", "a", ("cat", "dog")), quarantined("j", "b"), registered("m", "1")
+    tables = ("images", "masks", "dead_letters", "dead_letters_by_reason", "models", "jobs")
+
+    async def put(at: datetime | None) -> list[list[Any]]:
+        await store.put_image(image, at=at)
+        await store.put_dead_letter(letter, resolved=False, at=at)
+        await store.put_model(model, at=at)
+        await store.put_submitted("j", image.time, at=at)
+        return _run(cassandra, *(f"SELECT * FROM {keyspace}.{table}" for table in tables))
+
+    before = await put(None)
+    assert all(before)
+    bucket, other = image.image_key.bytes[0], letter.id.bytes[0]
+    _run(
+        cassandra,
+        *(f"DELETE FROM {keyspace}.{table} WHERE job = 'j' AND bucket = {bucket}" for table in tables[:2]),
+        *(f"DELETE FROM {keyspace}.{table} WHERE job = 'j' AND bucket = {other}" for table in tables[2:4]),
+        f"DELETE FROM {keyspace}.models WHERE shard = {before[4][0].shard}",
+        f"DELETE FROM {keyspace}.jobs WHERE shard = {before[5][0].shard}",
+    )
+    assert await put(None) == [[]] * 6, "the deletions hide what was written at the events' own time"
+    assert await put(now()) == before

@@ -259,6 +259,49 @@ async def test_concurrent_puts_all_arrive(store: Catalogue, job: str) -> None:
     assert await store.categories(job) == {"cat": 200, "dog": 200}
 
 
+# ---------------------------------------------------------------------- repair
+async def test_an_image_that_a_repair_wrote_again_is_the_same_and_gives_way_to_a_newer_one(
+    store: Catalogue, job: str
+) -> None:
+    old, new = (catalogued(job, "x", names, time=at(n)) for n, names in enumerate([("cat", "dog"), ("cow",)]))
+    await store.put_image(old)
+    await store.put_image(old, at=at(1000))
+    assert (await store.images(job)).items == (old,)
+    assert await store.categories(job) == {"cat": 1, "dog": 1}
+    await store.put_image(new)  # earlier than the repair, and yet the newer event
+    assert (await store.images(job)).items == (new,)
+    assert await store.categories(job) == {"cow": 1}
+    await store.put_image(old, at=at(2000))  # of a repair that did not know better
+    assert (await store.images(job)).items == (new,)
+    assert await store.categories(job) == {"cow": 1}
+    assert [row.mask async for rows in store.mask_rows(job) for row in rows] == list(new.masks)
+
+
+async def test_a_dead_letter_that_a_repair_wrote_again_can_still_be_resolved_and_reopened_by_one(
+    store: Catalogue, job: str
+) -> None:
+    letter = quarantined(job, "x")
+
+    async def resolved() -> list[bool]:
+        return [row.resolved for row in (await store.dead_letters(job, reason=letter.reason.value)).items]
+
+    await store.put_dead_letter(letter, resolved=True)
+    await store.put_dead_letter(letter, resolved=False)
+    assert await resolved() == [True]
+    await store.put_dead_letter(letter, resolved=False, at=at(10))
+    assert await resolved() == [False]
+    await store.put_dead_letter(letter, resolved=True, at=at(20))
+    assert await resolved() == [True]
+
+
+async def test_all_mask_rows_are_read_once(store: Catalogue, job: str) -> None:
+    events = [catalogued(job, f"{number}.jpg", ("cat", "dog", "cat")) for number in range(30)]
+    await asyncio.gather(*map(store.put_image, [*events, catalogued(f"{job}-2", "other.jpg")]))
+    read = [(row.job, row.image_key, row.mask) async for rows in store.mask_rows(job) for row in rows]
+    wanted = [(job, event.image_key, mask) for event in events for mask in event.masks]
+    assert sorted(read, key=repr) == sorted(wanted, key=repr)
+
+
 # ---------------------------------------------------------------------- replay
 def _history(store: Catalogue, job: str) -> list[Callable[[], Awaitable[None]]]:
     """Writes with older and newer events of the same things, and with different ones at the same microsecond."""

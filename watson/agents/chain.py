@@ -2,7 +2,8 @@
 
 Emit comes before mark, and each is durable before the next begins: a crash between the two repeats the emission with
 the same id, which the next stage's marks drop. A mark keeps the outcome, so that an event with the header ``redrive``
-has its outcome emitted again without the work being done again.
+has its outcome emitted again without the work being done again. Two values of that header ask for more: ``retry`` has
+the work done again where it ended in the dead letters, ``repair`` has it done again in any case.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from watson.agents.ports import Marks, Outbox
 from watson.agents.quarantine import image_quarantined, quarantine_undecodable
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode, RecordTooLarge, Refused
-from watson.events import REDRIVE, RETRY, Event, ImageEvent, ImageQuarantined, Record, encode_value
+from watson.events import REDRIVE, REPAIR, RETRY, Event, ImageEvent, ImageQuarantined, Record, encode_value
 from watson.events.topics import EVENT_TYPES
 from watson.stages.stage import ChainStage
 
@@ -87,23 +88,28 @@ class ChainLink:
         mark = self._marks.get(record.partition, event.id.bytes)
         if mark is not None and redrive is None:
             return "repeated"
-        if mark is not None:
-            known = Outcome.from_bytes(mark)
-            if not (known.quarantined and redrive == RETRY):
-                await self._emit(record, known, redrive)
-                return "redriven"
-        outcome = await self._run(record, event)
+        known = Outcome.from_bytes(mark) if mark is not None else None
+        if known is not None and redrive != REPAIR and not (known.quarantined and redrive == RETRY):
+            await self._emit(record, known, redrive)
+            return "redriven"
+        outcome = await self._run(record, event, known)
         try:
             await self._emit(record, outcome, redrive)
         except RecordTooLarge as exc:
             outcome = self._quarantine(record, event, Failure(ReasonCode.INTERNAL_ERROR, str(exc), 1))
             await self._emit(record, outcome, redrive)
+        if outcome.quarantined and known is not None and not known.quarantined:
+            return "quarantined"  # the repair failed and its letter says why; that the stage once did it stays true
         await self._marks.put(record.partition, event.id.bytes, outcome.to_bytes())
         return "quarantined" if outcome.quarantined else "emitted"
 
-    async def _run(self, record: Record, event: ImageEvent) -> Outcome:
+    async def _run(self, record: Record, event: ImageEvent, known: Outcome | None) -> Outcome:
         began = monotonic()
-        result = await self._attempts.run(lambda: self._stage.handle(event))
+        if record.header(REDRIVE) == REPAIR:
+            before = known.event if known is not None and isinstance(known.event, ImageEvent) else None
+            result = await self._attempts.run(lambda: self._stage.repair(event, before))
+        else:
+            result = await self._attempts.run(lambda: self._stage.handle(event))
         metrics.WORK_SECONDS.labels(self._stage.name).observe(monotonic() - began)
         if not isinstance(result, Failure):
             return Outcome(result)

@@ -17,6 +17,8 @@ from watson.agents.ports import Marks, Outbox
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode, Refused
 from watson.events import (
+    REDRIVE,
+    REPAIR,
     Event,
     JobCancelled,
     JobChanged,
@@ -86,6 +88,8 @@ class JobBoard:
         """
         if isinstance(event, FROM_THE_USER):
             home = self._outbox.home(event.job.encode())
+            if record.header(REDRIVE) == REPAIR:
+                return await self._say_again(event) if home == record.partition else "ignored"
             if home != record.partition:
                 await self._outbox.send(event, partition=home)
                 return "ignored"
@@ -130,6 +134,14 @@ class JobBoard:
         await self._save(job)
         self.on_active(job)
         return "emitted"
+
+    async def _say_again(self, event: FROM_THE_USER) -> str:
+        """A repair wants the job's row written anew: its owner says what is so now. An unknown job is not begun."""
+        job = self.jobs.get(event.job)
+        if job is None or not isinstance(event, ManifestSubmitted):
+            return "ignored"
+        await self.change(job)
+        return "redriven"
 
     async def _cancel(self, job: Job) -> str:
         if not job.mark.active:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from watson.agents.ports import partition_of
 from watson.errors import BrokerUnavailable, UserError
-from watson.events import Event, FailedRecord, encode
+from watson.events import FIRST_OFFSET, Event, FailedRecord, Record, encode
 from watson.settings import Settings
 
 __all__ = ["publish", "resend"]
 
 _SEND_SECONDS = 30.0
+_AT_ONCE = 500
+"""Records resent within one such time."""
 
 _Outgoing = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]]]
 """Full topic, partition, key, value, headers."""
@@ -36,27 +38,26 @@ async def publish(settings: Settings, events: Iterable[Event], extra: Mapping[st
     await _send(settings, records)
 
 
-async def resend(settings: Settings, failed: Iterable[FailedRecord], extra: Mapping[str, str]) -> None:
-    """Send failed records again, byte for byte, to the topic and partition where they were.
+async def resend(settings: Settings, records: Sequence[FailedRecord | Record], extra: Mapping[str, str]) -> None:
+    """Send records again, byte for byte, to the topic and partition where they were, some hundreds at a time.
+
+    A failed record says where it stood at first, so that one that fails again has one dead letter, not two.
 
     Raises:
         BrokerUnavailable: the broker cannot be reached, or does not take them in time.
         UserError: it refuses them.
     """
-    await _send(
-        settings,
-        [
-            (
-                settings.topic(record.topic),
-                record.partition,
-                record.key,
-                record.value,
-                [*(header for header in record.headers if header[0] not in extra)]
-                + [(name, value.encode()) for name, value in extra.items()],
-            )
-            for record in failed
-        ],
-    )
+    for start in range(0, len(records), _AT_ONCE):
+        await _send(settings, [_again(settings, record, extra) for record in records[start : start + _AT_ONCE]])
+
+
+def _again(settings: Settings, record: FailedRecord | Record, extra: Mapping[str, str]) -> _Outgoing:
+    added = dict(extra)
+    if isinstance(record, FailedRecord):
+        added[FIRST_OFFSET] = str(record.offset)
+    headers = [header for header in record.headers if header[0] not in added]
+    headers += [(name, value.encode()) for name, value in added.items()]
+    return settings.topic(record.topic), record.partition, record.key, record.value, headers
 
 
 async def _send(settings: Settings, records: list[_Outgoing]) -> None:

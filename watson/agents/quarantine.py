@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import orjson
 from watson import __version__, metrics
 from watson.agents.ports import Outbox
 from watson.errors import ReasonCode, Refused
-from watson.events import FailedRecord, ImageEvent, ImageQuarantined, Record, Stage
+from watson.events import FIRST_OFFSET, FailedRecord, ImageEvent, ImageQuarantined, Record, Stage
 
 __all__ = ["failed_record", "image_quarantined", "quarantine_undecodable", "record_quarantined"]
 
@@ -23,6 +24,7 @@ _MOST_KEY_BYTES = 10_000
 _MOST_HEADERS = 32
 _MOST_HEADER_NAME = 256
 _MOST_HEADER_BYTES = 4096
+_OFFSET = re.compile(r"[0-9]{1,18}")
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -60,7 +62,10 @@ def image_quarantined(
 
 
 def record_quarantined(record: Record, stage: Stage, refused: Refused) -> ImageQuarantined:
-    """The dead letter of a record that could not be decoded; names job and image where the raw JSON tells them."""
+    """The dead letter of a record that could not be decoded; names job and image where the raw JSON tells them.
+
+    A record that was sent again and cannot be decoded this time either has the letter that it had: its place is its id.
+    """
     job, image, uri = _what_it_tells(record)
     return ImageQuarantined(
         job=job,
@@ -69,7 +74,7 @@ def record_quarantined(record: Record, stage: Stage, refused: Refused) -> ImageQ
         stage=stage,
         reason=refused.code,
         message=str(refused)[:_MESSAGE_LIMIT],
-        failed=failed_record(record),
+        failed=failed_record(replace(record, offset=_first_offset(record))),
         attempts=1,
         code_version=__version__,
     )
@@ -81,6 +86,13 @@ async def quarantine_undecodable(outbox: Outbox, record: Record, stage: Stage, r
     await outbox.send(letter, partition=record.partition)
     metrics.DEAD_LETTERS.labels(outbox.role, letter.reason.value).inc()
     return "undecodable"
+
+
+def _first_offset(record: Record) -> int:
+    stated = record.header(FIRST_OFFSET)
+    if stated is None or not _OFFSET.fullmatch(stated) or int(stated) > record.offset:  # of whatever producer
+        return record.offset
+    return int(stated)
 
 
 def _what_it_tells(record: Record) -> tuple[str | None, UUID | None, str | None]:

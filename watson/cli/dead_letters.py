@@ -91,12 +91,13 @@ def to_retry(letters: list[DeadLetterRow], image: UUID | None, most: int) -> lis
 
     A record with neither key nor value is left out: nobody can send one, and it would keep the others from being sent.
     """
-    chosen: dict[tuple[str, int, int], FailedRecord] = {}
+    chosen: dict[tuple[object, ...], FailedRecord] = {}
     for row in letters:
         record = row.event.failed
         wanted = not row.resolved and image in (None, row.event.image_key)
         if wanted and (record.key, record.value) != (None, None) and len(chosen) < most:
-            chosen.setdefault((record.topic, record.partition, record.offset), record)
+            # with its content: discover cannot tell where the events of images that vanished stand in the log
+            chosen.setdefault((record.topic, record.partition, record.offset, record.key, record.value), record)
     return list(chosen.values())
 
 

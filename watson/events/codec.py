@@ -19,13 +19,20 @@ from watson.events.event import Event
 from watson.events.topics import EVENT_TYPES, TOPICS
 from watson.events.upcasts import upcast
 
-__all__ = ["REDRIVE", "RETRY", "Record", "decode", "encode", "encode_value", "headers_of"]
+__all__ = ["FIRST_OFFSET", "REDRIVE", "REPAIR", "RETRY", "Record", "decode", "encode", "encode_value", "headers_of"]
 
 REDRIVE = "redrive"
 """Header of an event that discover sent again: a stage that did it already emits its stored outcome again."""
 
 RETRY = "retry"
 """Value of the header `REDRIVE` for an image that was quarantined and is to be tried again."""
+
+REPAIR = "repair"
+"""Value of the header `REDRIVE` for what was lost after it was done: a stage does its work anew even where it did it
+well, and the projection writes the rows again at the record's time, later than whatever deleted them."""
+
+FIRST_OFFSET = "first-offset"
+"""Header of a failed record that is sent again: the offset where it stood at first, in the same partition."""
 
 _TYPE = re.compile(r"^watson\.(?P<kind>[a-z-]+)\.v(?P<version>[1-9][0-9]{0,3})\Z")
 _MAX_EVENT_BYTES = 1_000_000

@@ -43,6 +43,10 @@ class CatalogueStage:
             segmented_at=event.time,
         )
 
+    async def repair(self, event: ImageSegmented, before: ImageEvent | None) -> ImageCatalogued:  # noqa: ARG002 - the protocol's
+        """Say it again, with a new time."""
+        return await self.handle(event)
+
 
 def lets_through(rules: Rules, mask: MaskSummary, pixels: int) -> bool:
     """Return whether a mask enters the dataset. Limits are inclusive; an empty mask never enters.

@@ -117,6 +117,10 @@ class PreprocessStage:
             options=event.options,
         )
 
+    async def repair(self, event: ImageDiscovered, before: ImageEvent | None) -> ImagePreprocessed:  # noqa: ARG002 - the protocol's
+        """Read the original and put the picture again; an original that has changed since is another picture."""
+        return await self.handle(event)
+
     async def _normalise(self, event: ImageDiscovered) -> _Done:
         if self._threads is None:
             raise RuntimeError("PreprocessStage.open() was not called")

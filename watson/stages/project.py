@@ -1,8 +1,9 @@
 """The projection: what the log says, as rows. Reads every topic, emits nothing, can be dropped and rebuilt.
 
-Every write is an idempotent upsert with the time of its event. Counts are numbers of *marks* (one a stage and image),
-so that an event that comes twice counts once, on whichever worker; they are counted anew when a partition is taken
-over, which no crash and no zombie can falsify.
+Every write is an idempotent upsert with the time of its event, or, where a repair sent the event again (header
+``redrive: repair``), with the time of that sending, which is later than whatever deleted the row. Counts are numbers of
+*marks* (one a stage and image), so that an event that comes twice counts once, on whichever worker; they are counted
+anew when a partition is taken over, which no crash and no zombie can falsify.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Protocol
 
 from watson.events import (
+    REDRIVE,
+    REPAIR,
     Event,
     ImageCatalogued,
     ImageDiscovered,
@@ -95,51 +99,62 @@ class Projector:
         Raises:
             Retriable: the catalogue is away.
         """
+        again = _sent(record) if record.header(REDRIVE) == REPAIR else None
         if isinstance(event, ImageQuarantined):
-            return await self._quarantined(record.partition, event)
+            return await self._quarantined(record.partition, event, again)
         if isinstance(event, ImageEvent):
-            return await self._passed(record.partition, event)
+            return await self._passed(record, event, again)
         if isinstance(event, ManifestSubmitted):
-            await self._catalogue.put_submitted(event.job, event.time)
+            await self._catalogue.put_submitted(event.job, event.time, at=again)
+            if again is not None:
+                self._count_again(record.partition, event.job)
         elif isinstance(event, JobChanged):
             await self._catalogue.put_job(event)
         elif isinstance(event, ModelRegistered):
-            await self._catalogue.put_model(event)
+            await self._catalogue.put_model(event, at=again)
         else:
             return "ignored"
         return "emitted"
 
-    async def _passed(self, partition: int, event: ImageEvent) -> str:
-        stage = PROJECTED_STAGES[type(event)]
+    async def _passed(self, record: Record, event: ImageEvent, again: datetime | None) -> str:
+        stage, partition = PROJECTED_STAGES[type(event)], record.partition
         key = _key(stage, event.job, str(event.image_key))
         known = self._marks.get(partition, key) is not None
         if isinstance(event, ImageCatalogued):
-            await self._catalogue.put_image(event)
-            await self._resolve(partition, event, count=not known)
+            await self._catalogue.put_image(event, at=max(again, event.time) if again is not None else None)
+            await self._resolve(record, event, count=not known)
         if known:
             return "repeated"
         await self._marks.put(partition, key, b"1")
         self._count(partition, event.job, stage, 1)
         return "emitted"
 
-    async def _resolve(self, partition: int, event: ImageCatalogued, *, count: bool) -> None:
-        """The image was quarantined before, and was catalogued after all: its dead letter says so from now on."""
-        image = str(event.image_key)
-        for _, letter in list(self._marks.items(partition, _key(_LETTER, event.job, f"{image}/"))):
-            await self._catalogue.put_dead_letter(ImageQuarantined.model_validate_json(letter), resolved=True)
+    async def _resolve(self, record: Record, event: ImageCatalogued, *, count: bool) -> None:
+        """The image was quarantined before, and was catalogued after all: its dead letter says so from now on.
+
+        Written at the time at which that was said: a letter may have been written at a later time than its own.
+        """
+        image, partition = str(event.image_key), record.partition
+        for _, stored in list(self._marks.items(partition, _key(_LETTER, event.job, f"{image}/"))):
+            letter = ImageQuarantined.model_validate_json(stored)
+            at = max(letter.time, event.time, _sent(record))
+            await self._catalogue.put_dead_letter(letter, resolved=True, at=at)
         if count and self._marks.get(partition, _key("quarantined", event.job, image)) is not None:
             self._count(partition, event.job, "quarantined", -1)
 
-    async def _quarantined(self, partition: int, event: ImageQuarantined) -> str:
+    async def _quarantined(self, partition: int, event: ImageQuarantined, again: datetime | None) -> str:
+        at = max(again, event.time) if again is not None else None
         if event.job is None or event.image_key is None:
-            await self._catalogue.put_dead_letter(event, resolved=False)
+            await self._catalogue.put_dead_letter(event, resolved=False, at=at)
             return "emitted"
         image = str(event.image_key)
         catalogued = self._marks.get(partition, _key("catalogued", event.job, image)) is not None
-        await self._catalogue.put_dead_letter(event, resolved=catalogued)
-        # each stage's letter is kept, to be marked as resolved; the image counts once
+        await self._catalogue.put_dead_letter(event, resolved=catalogued, at=at)
+        # each stage's newest letter is kept, to be marked as resolved (an older one would lose against the newer row);
+        # the image counts once
         letter = _key(_LETTER, event.job, f"{image}/{event.stage}")
-        if self._marks.get(partition, letter) is None:
+        kept = self._marks.get(partition, letter)
+        if kept is None or ImageQuarantined.model_validate_json(kept).time < event.time:
             await self._marks.put(partition, letter, event.model_dump_json().encode())
         key = _key("quarantined", event.job, image)
         if self._marks.get(partition, key) is not None:
@@ -155,6 +170,11 @@ class Projector:
             self._changed.add((partition, job, stage))
 
     # ------------------------------------------------------------------ counts
+    def _count_again(self, partition: int, job: str) -> None:
+        """All counts of a job in a partition are written at the next flush, zeros too: rows may be gone or altered."""
+        for stage in PROJECTED_STAGES.values():
+            self._count(partition, job, stage, 0)
+
     async def flush(self) -> None:
         """Write the counts that changed. What fails is written at the next flush.
 
@@ -173,6 +193,14 @@ class Projector:
         except BaseException:
             self._changed |= changed
             raise
+
+
+def _sent(record: Record) -> datetime:
+    """When a record was sent; never in the future, or nothing could be written over what is written at that time."""
+    try:
+        return min(datetime.fromtimestamp(record.timestamp, UTC), now())
+    except (OverflowError, OSError, ValueError):  # a producer can set any 64 bits
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _key(stage: str, job: str, image: str) -> bytes:

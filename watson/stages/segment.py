@@ -2,7 +2,8 @@
 
 Reads ``preprocessed/…``; puts ``masks/<segmentation id>.json.gz``. That key tells the picture, its preprocessing and
 the model's version: where the object exists already (another job, or this event once more) the masks in it are used
-and the model is not asked. Done twice, it writes the same bytes.
+and the model is not asked. Done twice, it writes the same bytes. A repair uses stored masks only where their hash is
+that of the event that was emitted for them.
 """
 
 from __future__ import annotations
@@ -101,11 +102,25 @@ class SegmentStage:
             Refused: ``MODEL_UNKNOWN``, ``MODEL_FAILED``, ``OBJECT_MISSING`` or ``OBJECT_ALTERED``.
             Retriable: the object store is unavailable, or the model could not be loaded or has no memory.
         """
+        return await self._handle(event, lambda _data: True)
+
+    async def repair(self, event: ImagePreprocessed, before: ImageEvent | None) -> ImageSegmented:
+        """Segment again, unless the stored masks are byte for byte those that were said before.
+
+        Masks that can be read and name the right picture may have been altered all the same; only their hash tells.
+
+        Raises:
+            Refused, Retriable: as `handle`.
+        """
+        said = before.masks_sha256 if isinstance(before, ImageSegmented) else None
+        return await self._handle(event, lambda data: hashlib.sha256(data).hexdigest() == said)
+
+    async def _handle(self, event: ImagePreprocessed, trusts: Callable[[bytes], bool]) -> ImageSegmented:
         info = await self._in_thread(registry.resolve, event.model)
         segmentation = _identity(event, info)
         key = masks_key(segmentation)
         stored = await self._stored(key, segmentation, event.normalised, info)
-        if stored is None:
+        if stored is None or not trusts(stored[1]):
             file, data = await self._segment(event.normalised, segmentation, info)
             await self._objects.put(key, data, "application/gzip")
         else:

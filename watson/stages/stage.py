@@ -37,3 +37,15 @@ class ChainStage(Protocol[In_contra]):
             Retriable: the cause can pass; tried again with backoff.
         """
         ...
+
+    async def repair(self, event: In_contra, before: ImageEvent | None) -> ImageEvent:
+        """Do the work anew because something of it was lost or altered, and trust no object that cannot be proven.
+
+        Args:
+            event: what came in.
+            before: what the stage said of it when it did it well; None where it never did.
+
+        Raises:
+            Refused, Retriable: as `handle`.
+        """
+        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -91,26 +91,26 @@ class CassandraCatalogue:
         """The job's state and settings."""
         await self._db.run(Cql.PUT_JOB, micros(event.time), dump(event), shard_of(event.job), event.job)
 
-    async def put_submitted(self, job: str, time: datetime) -> None:
+    async def put_submitted(self, job: str, time: datetime, *, at: datetime | None = None) -> None:
         """When the job's manifest was submitted."""
-        await self._db.run(Cql.PUT_SUBMITTED, micros(time), micros(time), shard_of(job), job)
+        await self._db.run(Cql.PUT_SUBMITTED, micros(at or time), micros(time), shard_of(job), job)
 
     async def put_count(self, count: StageCount) -> None:
         """An absolute count; of two with the same time Cassandra keeps the greater one."""
         await self._db.run(Cql.PUT_COUNT, micros(count.time), count.count, count.job, count.stage, count.partition)
 
-    async def put_image(self, event: ImageCatalogued) -> None:
+    async def put_image(self, event: ImageCatalogued, *, at: datetime | None = None) -> None:
         """A catalogued image and its masks; those of an older event of the same image go."""
-        await self._db.images.put(event)
+        await self._db.images.put(event, at)
 
-    async def put_dead_letter(self, event: ImageQuarantined, *, resolved: bool) -> None:
+    async def put_dead_letter(self, event: ImageQuarantined, *, resolved: bool, at: datetime | None = None) -> None:
         """A quarantined image or undecodable event; of two with the same time a resolved one stays."""
-        await self._db.letters.put(event, resolved=resolved)
+        await self._db.letters.put(event, resolved=resolved, at=at)
 
-    async def put_model(self, event: ModelRegistered) -> None:
+    async def put_model(self, event: ModelRegistered, *, at: datetime | None = None) -> None:
         """A model version."""
         place = (shard_of(event.name), event.name, event.model_version)
-        await self._db.run(Cql.PUT_MODEL, micros(event.time), dump(event), *place)
+        await self._db.run(Cql.PUT_MODEL, micros(at or event.time), dump(event), *place)
 
     # ------------------------------------------------------------------ asked by people
     async def jobs(self) -> list[JobRow]:
@@ -142,6 +142,11 @@ class CassandraCatalogue:
     async def categories(self, job: str) -> dict[str, int]:
         """Number of masks by category name; counted at each call (docs/catalogue.md says what that costs)."""
         return await self._db.images.categories(job)
+
+    async def mask_rows(self, job: str) -> AsyncIterator[list[MaskRow]]:
+        """Every mask row of a job, those of outdated revisions too."""
+        async for rows in self._db.images.mask_rows(job):
+            yield rows
 
     async def dead_letters(
         self, job: str | None, *, reason: str | None = None, after: str | None = None, limit: int = 100

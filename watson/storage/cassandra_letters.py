@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from watson.events import ImageQuarantined
@@ -24,16 +25,16 @@ class CassandraLetters:
         self._session = session
         self._prepared = prepared
 
-    async def put(self, event: ImageQuarantined, *, resolved: bool) -> None:
+    async def put(self, event: ImageQuarantined, *, resolved: bool, at: datetime | None = None) -> None:
         """Write the letter and its index entry as one mutation.
 
         Of two writes with the same time Cassandra keeps the greater value of each cell: ``resolved`` stays true.
         """
-        job, bucket, at = event.job or NO_JOB, bucket_of(event.id), micros(event.time)
+        job, bucket, written = event.job or NO_JOB, bucket_of(event.id), micros(at or event.time)
         await self._session.execute_together(
             [
-                (self._prepared[Cql.PUT_LETTER], (job, bucket, event.id, resolved, dump(event), at)),
-                (self._prepared[Cql.PUT_LETTER_REASON], (job, bucket, event.reason.value, event.id, at)),
+                (self._prepared[Cql.PUT_LETTER], (job, bucket, event.id, resolved, dump(event), written)),
+                (self._prepared[Cql.PUT_LETTER_REASON], (job, bucket, event.reason.value, event.id, written)),
             ]
         )
 

@@ -44,7 +44,10 @@ class Cql(StrEnum):
     )
     IMAGE = "SELECT event FROM images WHERE job = ? AND bucket = ? AND image_key = ? LIMIT 1"
     REVISIONS = "SELECT revision FROM images WHERE job = ? AND bucket = ? AND image_key = ?"
-    REVISION = "SELECT event FROM images WHERE job = ? AND bucket = ? AND image_key = ? AND revision = ?"
+    REVISION = (
+        "SELECT event, writetime(event) AS written FROM images "
+        "WHERE job = ? AND bucket = ? AND image_key = ? AND revision = ?"
+    )
     # GROUP BY gives the first row of each group: the newest revision.
     IMAGES = "SELECT event FROM images WHERE job = ? AND bucket = ? GROUP BY image_key LIMIT ?"
     IMAGES_AFTER = "SELECT event FROM images WHERE job = ? AND bucket = ? AND image_key > ? GROUP BY image_key LIMIT ?"
@@ -65,6 +68,7 @@ class Cql(StrEnum):
         "SELECT image_key, mask FROM masks WHERE job = ? AND bucket = ? AND category = ? "
         "AND (image_key, mask_index) > (?, ?) GROUP BY category, image_key, mask_index LIMIT ?"
     )
+    MASK_ROWS = "SELECT image_key, mask FROM masks WHERE job = ? AND bucket = ?"
     CATEGORIES = "SELECT category, count(*) AS count FROM masks WHERE job = ? AND bucket = ? GROUP BY category"
 
     PUT_LETTER = "INSERT INTO dead_letters (job, bucket, id, resolved, event) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"

@@ -6,7 +6,7 @@ in any order ends in the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
@@ -99,12 +99,13 @@ class Catalogue(Protocol):
         """Empty all projected tables, for a rebuild from the log."""
         ...
 
-    # written by the projection alone
+    # written by the projection alone; ``at`` is when a repair said a thing again: its rows then win over what was
+    # written or deleted up to that time, though they are the rows of the event's own time
     async def put_job(self, event: JobChanged) -> None:
         """The job's state and settings."""
         ...
 
-    async def put_submitted(self, job: str, time: datetime) -> None:
+    async def put_submitted(self, job: str, time: datetime, *, at: datetime | None = None) -> None:
         """When the job's manifest was submitted; may come before or after `put_job`."""
         ...
 
@@ -112,15 +113,15 @@ class Catalogue(Protocol):
         """An absolute count; last writer by time wins."""
         ...
 
-    async def put_image(self, event: ImageCatalogued) -> None:
+    async def put_image(self, event: ImageCatalogued, *, at: datetime | None = None) -> None:
         """A catalogued image, and each of its masks."""
         ...
 
-    async def put_dead_letter(self, event: ImageQuarantined, *, resolved: bool) -> None:
+    async def put_dead_letter(self, event: ImageQuarantined, *, resolved: bool, at: datetime | None = None) -> None:
         """A quarantined image or undecodable event; several stages' letters of one image are several rows."""
         ...
 
-    async def put_model(self, event: ModelRegistered) -> None:
+    async def put_model(self, event: ModelRegistered, *, at: datetime | None = None) -> None:
         """A model version."""
         ...
 
@@ -147,6 +148,14 @@ class Catalogue(Protocol):
 
     async def categories(self, job: str) -> dict[str, int]:
         """Number of masks by category name."""
+        ...
+
+    def mask_rows(self, job: str) -> AsyncIterator[list[MaskRow]]:
+        """Every mask row of a job as it is stored, those of outdated revisions too; for audits.
+
+        Raises:
+            UserError: a row is damaged.
+        """
         ...
 
     async def dead_letters(

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, MaskRecord, ModelRegistered
+from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, ModelRegistered
 from watson.storage.catalogue import DeadLetterRow, JobRow, MaskRow, Page, StageCount
 from watson.storage.cursors import Listing, Position, check_limit, page_of, position_of
 from watson.storage.sqlite_connections import Operation, SqliteReaders, SqliteWriter
 from watson.storage.sqlite_schema import check_file, migrate_file
-from watson.storage.stored import NO_JOB, dump, job_rows, load, micros, revision
+from watson.storage.stored import NO_JOB, dump, job_rows, load, load_mask, micros, revision
 
 __all__ = ["SqliteCatalogue"]
 
@@ -73,7 +74,7 @@ class SqliteCatalogue:
             (event.job, *_revised(event)),
         )
 
-    async def put_submitted(self, job: str, time: datetime) -> None:
+    async def put_submitted(self, job: str, time: datetime, *, at: datetime | None = None) -> None:  # noqa: ARG002 - no row outlives its deletion here
         """When the job's manifest was submitted."""
         await self._upsert(
             "INSERT INTO jobs (job, submitted_at) VALUES (?, ?) ON CONFLICT DO UPDATE SET "
@@ -90,7 +91,7 @@ class SqliteCatalogue:
             (count.job, count.stage, count.partition, micros(count.time), count.count),
         )
 
-    async def put_image(self, event: ImageCatalogued) -> None:
+    async def put_image(self, event: ImageCatalogued, *, at: datetime | None = None) -> None:  # noqa: ARG002 - equal revisions are written again
         """A catalogued image and its masks; those of an older event of the same image go."""
         key = event.image_key.bytes
         version, text = _revised(event)
@@ -108,9 +109,10 @@ class SqliteCatalogue:
 
         await self._write(put)
 
-    async def put_dead_letter(self, event: ImageQuarantined, *, resolved: bool) -> None:
+    async def put_dead_letter(self, event: ImageQuarantined, *, resolved: bool, at: datetime | None = None) -> None:
         """A quarantined image or undecodable event; of two with the same time a resolved one stays."""
-        version, text = _revised(event)
+        text = dump(event)
+        version = revision(at or event.time, text)
         await self._upsert(
             "INSERT INTO dead_letters (job, id, reason, resolved, revision, event) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET reason = excluded.reason, resolved = excluded.resolved, "
@@ -121,7 +123,7 @@ class SqliteCatalogue:
             (event.job or NO_JOB, event.id.bytes, event.reason.value, resolved, version, text),
         )
 
-    async def put_model(self, event: ModelRegistered) -> None:
+    async def put_model(self, event: ModelRegistered, *, at: datetime | None = None) -> None:  # noqa: ARG002 - as put_image
         """A model version."""
         await self._upsert(
             "INSERT INTO models (name, model_version, revision, event) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -171,10 +173,7 @@ class SqliteCatalogue:
                 "AND (image_key, mask_index) > (?, ?) ORDER BY image_key, mask_index LIMIT ?",
                 (job, category, *after_key, limit + 1),
             )
-            return [
-                MaskRow(job=job, image_key=UUID(bytes=key), mask=MaskRecord.model_validate_json(mask))
-                for key, mask in rows
-            ]
+            return [MaskRow(job=job, image_key=UUID(bytes=key), mask=load_mask(mask)) for key, mask in rows]
 
         rows = await self._reading.read(read)
         return page_of(Listing.MASKS, rows, limit, lambda row: Position(row.image_key, row.mask.index))
@@ -183,6 +182,13 @@ class SqliteCatalogue:
         """Number of masks by category name."""
         query = "SELECT category, count(*) FROM masks WHERE job = ? GROUP BY category"
         return dict(await self._reading.read(lambda db: db.execute(query, (job,)).fetchall()))
+
+    async def mask_rows(self, job: str) -> AsyncIterator[list[MaskRow]]:
+        """Every mask row of a job."""
+        start = 0
+        while rows := await self._reading.read(partial(_mask_rows, job=job, start=start)):
+            yield [MaskRow(job=job, image_key=UUID(bytes=key), mask=load_mask(mask)) for _, key, mask in rows]
+            start = rows[-1][0]
 
     async def dead_letters(
         self, job: str | None, *, reason: str | None = None, after: str | None = None, limit: int = 100
@@ -231,9 +237,14 @@ def _execute(db: sqlite3.Connection, statement: str, values: tuple[object, ...])
     db.execute(statement, values)
 
 
-def _revised(event: JobChanged | ImageCatalogued | ImageQuarantined | ModelRegistered) -> tuple[bytes, str]:
+def _revised(event: JobChanged | ImageCatalogued | ModelRegistered) -> tuple[bytes, str]:
     text = dump(event)
     return revision(event.time, text), text
+
+
+def _mask_rows(db: sqlite3.Connection, job: str, start: int) -> list[tuple[int, bytes, str]]:
+    query = "SELECT rowid, image_key, mask FROM masks WHERE job = ? AND rowid > ? ORDER BY rowid LIMIT 1000"
+    return db.execute(query, (job, start)).fetchall()
 
 
 def _jobs(db: sqlite3.Connection) -> list[JobRow]:

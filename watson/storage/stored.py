@@ -12,11 +12,11 @@ import orjson
 from pydantic import ValidationError
 
 from watson.errors import UserError
-from watson.events import Event, JobChanged
+from watson.events import Event, JobChanged, MaskRecord
 from watson.events.upcasts import upcast
 from watson.storage.catalogue import JobRow
 
-__all__ = ["NO_JOB", "dump", "from_micros", "job_rows", "load", "micros", "revision"]
+__all__ = ["NO_JOB", "dump", "from_micros", "job_rows", "load", "load_mask", "micros", "revision"]
 
 NO_JOB = "-"
 """Stands for the job of an undecodable event that belongs to none; no job can be named so (`watson.events.JobId`)."""
@@ -66,11 +66,27 @@ def load(event_type: type[StoredEvent], text: str) -> StoredEvent:
             return event_type.model_validate_json(text[len(prefix) : -1])
         return _load_other_version(event_type, text)
     except (ValidationError, LookupError, TypeError, ValueError) as exc:
-        why = " ".join(str(exc).split())[:300]  # pydantic's message has many lines, a user's has one
-        raise UserError(
-            f"The catalogue holds a damaged {event_type.kind} ({text[:80]!r}…): {why}. "
-            "Run `watson project rebuild` to write the catalogue anew from the log."
-        ) from exc
+        raise _damaged(event_type.kind, text, exc) from exc
+
+
+def load_mask(text: str) -> MaskRecord:
+    """The mask of a mask row.
+
+    Raises:
+        UserError: the row is damaged.
+    """
+    try:
+        return MaskRecord.model_validate_json(text)
+    except ValidationError as exc:
+        raise _damaged("mask", text, exc) from exc
+
+
+def _damaged(kind: str, text: str, exc: Exception) -> UserError:
+    why = " ".join(str(exc).split())[:300]  # pydantic's message has many lines, a user's has one
+    return UserError(
+        f"The catalogue holds a damaged {kind} ({text[:80]!r}…): {why}. "
+        "Run `watson project rebuild` to write the catalogue anew from the log."
+    )
 
 
 def _prefix(version: int) -> str:
