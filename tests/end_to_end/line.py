@@ -92,10 +92,10 @@ class Line:
         for worker in self.workers.values():
             worker.process.wait(timeout=10)
 
-    def start(self, *roles: str) -> None:
+    def start(self, *roles: str, program: str = "watson") -> None:
         """Start one worker a role (name a role twice for two) and wait until all are ready."""
         for role in roles or ROLES:
-            self.begin(role)
+            self.begin(role, program)
         self.wait(lambda: all(worker.ready() for worker in self.workers.values()), 90, "all workers ready")
 
     def begin(self, role: str, program: str = "watson") -> None:
