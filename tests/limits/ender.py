@@ -1,4 +1,4 @@
-"""Ends every image at once, in place of the chain: reads ``image-discovered``, writes ``catalogued``; plain aiokafka."""
+"""Ends every image at once, in place of the chain: reads ``image-discovered``, writes ``catalogued``, by aiokafka."""
 
 from __future__ import annotations
 
