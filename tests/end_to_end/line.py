@@ -104,10 +104,12 @@ class Line:
         name = f"{role}-{number}"
         self.workers[name] = Worker(role, name, self.environment, self.folder, program)
 
-    def cli(self, *arguments: str, check: bool = True, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self, *arguments: str, check: bool = True, seconds: float = 120, program: str = "watson"
+    ) -> subprocess.CompletedProcess[str]:
         """Run a watson command as a user would."""
         done = subprocess.run(
-            [sys.executable, "-m", "watson", *arguments],
+            [sys.executable, "-m", program, *arguments],
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
