@@ -1,9 +1,9 @@
 """``python -m benchmarks.recovery``: seconds until work goes on after a worker or the broker went away.
 
 Real Kafka (a server of its own, which is killed too), two ``segment`` workers with the settings' defaults, and a
-steady stream of events into every partition. A partition's time to recover is from the fault until the first record
-that appears in ``segmented`` of that partition and was written after the fault; given are the first and the last of
-the partitions concerned. Needs what ``make test`` needs.
+steady stream of events into every partition. A partition's time to recover is from the signal until the first record
+that appears in ``segmented`` of that partition and was written after what got the signal had ended; given are the first
+and the last of the partitions concerned. Needs what ``make test`` needs.
 """
 
 from __future__ import annotations
@@ -89,15 +89,15 @@ class Stream:
             if task.done():
                 task.result()
 
-    async def until_after(self, moment: float, partitions: set[int]) -> dict[int, float]:
-        """Seconds from ``moment`` until each partition's first record after it."""
+    async def until_after(self, moment: float, ended: float, partitions: set[int]) -> dict[int, float]:
+        """Seconds from ``moment`` until each partition's first record that was written after ``ended`` was seen."""
         found: dict[int, float] = {}
         async with asyncio.timeout(LIMIT_SECONDS):
             while len(found) < len(partitions):
                 await asyncio.sleep(0.02)
                 self.check()
                 for part in partitions - found.keys():
-                    later = [at for written, at in self.seen[part] if written > moment]
+                    later = [at for written, at in self.seen[part] if written > ended]
                     if later:
                         found[part] = later[0] - moment
         return found
@@ -148,31 +148,41 @@ _WITHOUT_INSTANCE_ID = (
     "sys.argv = ['watson', 'worker', sys.argv[1]]; main()"
 )
 
-Fault = Callable[[Pair, Kafka], None]
+Fault = Callable[[Pair, Kafka], float]
+"""Does it; returns since when nothing is written any more by what went away."""
 
 
-def _kill(pair: Pair, _: Kafka) -> None:
-    os.kill(worker_pid(pair.second.process), signal.SIGKILL)
-
-
-def _kill_and_start(pair: Pair, broker: Kafka) -> None:
-    _kill(pair, broker)
+def _end(pair: Pair, number: signal.Signals) -> float:
+    os.kill(worker_pid(pair.second.process), number)
     pair.second.process.wait()
+    return time.time()
+
+
+def _kill(pair: Pair, _: Kafka) -> float:
+    return _end(pair, signal.SIGKILL)
+
+
+def _kill_and_start(pair: Pair, _: Kafka) -> float:
+    ended = _end(pair, signal.SIGKILL)
     pair.second.restart()
+    return ended
 
 
-def _stop(pair: Pair, _: Kafka) -> None:
-    os.kill(worker_pid(pair.second.process), signal.SIGTERM)
+def _stop(pair: Pair, _: Kafka) -> float:
+    return _end(pair, signal.SIGTERM)
 
 
-def _stop_and_start(pair: Pair, _: Kafka) -> None:
-    pair.second.stop()
+def _stop_and_start(pair: Pair, _: Kafka) -> float:
+    ended = _end(pair, signal.SIGTERM)
     pair.second.restart()
+    return ended
 
 
-def _broker(_: Pair, broker: Kafka) -> None:
+def _broker(_: Pair, broker: Kafka) -> float:
     broker.kill()
+    ended = time.time()
     broker.start()
+    return ended
 
 
 FAULTS: dict[str, tuple[Fault, bool]] = {
@@ -194,8 +204,8 @@ async def measure(fault: Fault, broker: Kafka, settings: Settings, folder: Path,
             concerned = set(range(PARTITIONS)) if all_ else pair.parts(pair.second)
             undisturbed = set(range(PARTITIONS)) - concerned
             moment = time.time()
-            await asyncio.to_thread(fault, pair, broker)
-            took = await stream.until_after(moment + 0.05, concerned)
+            ended = await asyncio.to_thread(fault, pair, broker)
+            took = await stream.until_after(moment, ended, concerned)
             pause = max((_pause(stream.seen[part], moment) for part in undisturbed), default=0.0)
     finally:
         pair.end()
