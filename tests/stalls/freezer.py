@@ -15,6 +15,7 @@ import os, sys
 from pathlib import Path
 
 def _freeze():
+    sys.path.insert(0, os.getcwd())  # as -m will do it: an installed watson may be that of another checkout
     import asyncio
     from watson.agents.transport.consumer import CorrectedConsumer
 
