@@ -118,8 +118,8 @@ class Pair:
         self.first, self.second = self.worker("first"), self.worker("second")
 
     def worker(self, name: str) -> Worker:
-        """A worker process. Worker itself gives each its instance id; without, an empty one is taken out again."""
-        program = ("-m", "watson", "worker") if self._static else ("-c", _WITHOUT_INSTANCE_ID)
+        """A worker process. `Worker` gives each an instance id; the other program takes it away again."""
+        program = "watson" if self._static else "benchmarks.without_instance_id"
         return Worker("segment", name, self._environment, self._folder, program)
 
     async def settled(self) -> None:
@@ -142,11 +142,6 @@ class Pair:
             if worker.process.poll() is None:
                 worker.kill()
 
-
-_WITHOUT_INSTANCE_ID = (
-    "import os, sys; del os.environ['WATSON_GROUP_INSTANCE_ID']; from watson.cli import main; "
-    "sys.argv = ['watson', 'worker', sys.argv[1]]; main()"
-)
 
 Fault = Callable[[Pair, Kafka], float]
 """Does it; returns since when nothing is written any more by what went away."""

@@ -1,17 +1,15 @@
-"""A worker that also knows the model ``poisoned``, which takes its time over a dark picture, and raises."""
+"""A ``watson`` that also knows the model ``poisoned``, which takes its time over a dark picture, and raises."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from watson.cli import main
 from watson.model import registry, threshold
 from watson.model.registry import ModelEntry
 from watson.model.segmenter import ModelInfo, Picture, Segmentation
-from watson.settings import load_settings
-from watson.worker import run_worker
 
 NAME = "poisoned"
 SECONDS = 0.2
@@ -38,4 +36,4 @@ class Poisoned:
 
 if __name__ == "__main__":
     registry.register(NAME, ModelEntry(info, Poisoned))
-    sys.exit(run_worker(sys.argv[1], load_settings()))
+    main()

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.end_to_end import oracle
 from tests.end_to_end.conftest import picture
-from tests.end_to_end.line import WATSON, Line
+from tests.end_to_end.line import Line
 from tests.upgrades.tomorrow import as_tomorrow
 from watson.agents.ports import partition_of
 from watson.agents.publish import publish
@@ -23,8 +23,7 @@ from watson.settings import Settings
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(600)]
 
 CHAIN_ROLES = ("discover", "segment", "catalogue", "project")
-TOMORROW = ("-m", "tests.upgrades.tomorrow")
-"""In place of ``-m watson``."""
+TOMORROW = "tests.upgrades.tomorrow"
 MODEL = "test-threshold"
 
 
@@ -135,8 +134,7 @@ def upgrade(line: Line, *roles: str) -> None:
     """Stop the roles' workers and start tomorrow's in their place: same identity, same state directory."""
     for role in roles:
         worker = line.workers[f"{role}-0"]
-        assert worker.program == WATSON
         assert worker.stop() == 0
-        worker.program = (*TOMORROW, "worker")
+        worker.program = TOMORROW
         worker.restart()
     line.wait(lambda: all(worker.ready() for worker in line.workers.values()), 120, "all workers are ready again")

@@ -133,7 +133,8 @@ async def test_x_coordination_that_died_before_anything_was_assigned_ends_the_wo
     consumer = make_consumer(kind, app)
     consumer.assigned = set()  # so nothing is fetched, and nobody hears of it there
     kafka = FakeKafkaConsumer({})
-    kafka._coordinator = SimpleNamespace(check_errors=nothing, _coordination_task=asyncio.create_task(_dies()))
+    coordination = asyncio.create_task(_dies())
+    kafka._coordinator = SimpleNamespace(check_errors=nothing, _coordination_task=coordination)
     consumer._thread = make_thread(kind, app, kafka)
     consumer._start_thread = consumer._thread.start = consumer._thread.stop = nothing
     await consumer.start()
@@ -141,6 +142,7 @@ async def test_x_coordination_that_died_before_anything_was_assigned_ends_the_wo
         await eventually(lambda: consumer.crashed, seconds=3)
     finally:
         await consumer.stop()
+        await asyncio.gather(coordination, return_exceptions=True)
     assert "bootstrap" in str(consumer.crash_reason)
 
 
