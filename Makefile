@@ -9,7 +9,7 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format services services-stop bench clean
+.PHONY: help install demo test test-fast check format services services-stop bench limits recovery clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,14 @@ services-stop: $(STAMP) ## stop them and delete their data
 
 bench: $(STAMP) ## measure the model's own rate, the pipeline's and the cost of an event
 	$(BIN)/python -m benchmarks
+
+limits: $(STAMP) ## 200,000 queued events for each role, a listing of a million: some hours; prints what it measures
+	$(BIN)/python -m tests.services prepare
+	WATSON_LIMITS=full $(BIN)/python -m pytest tests/limits -s $(ARGS)
+
+recovery: $(STAMP) ## measure the seconds until work goes on after a worker or the broker was killed
+	$(BIN)/python -m tests.services prepare
+	$(BIN)/python -m benchmarks.recovery $(ARGS)
 
 clean: ## stop the servers; delete caches, downloads and the demo's output (.venv stays)
 	@if [ -f .services/running.json ] && [ -x $(BIN)/python ]; then $(BIN)/python -m tests.services stop; fi

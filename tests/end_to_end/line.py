@@ -92,10 +92,10 @@ class Line:
         for worker in self.workers.values():
             worker.process.wait(timeout=10)
 
-    def start(self, *roles: str) -> None:
+    def start(self, *roles: str, program: str = "watson") -> None:
         """Start one worker a role (name a role twice for two) and wait until all are ready."""
         for role in roles or ROLES:
-            self.begin(role)
+            self.begin(role, program)
         self.wait(lambda: all(worker.ready() for worker in self.workers.values()), 90, "all workers ready")
 
     def begin(self, role: str, program: str = "watson") -> None:
@@ -104,10 +104,12 @@ class Line:
         name = f"{role}-{number}"
         self.workers[name] = Worker(role, name, self.environment, self.folder, program)
 
-    def cli(self, *arguments: str, check: bool = True, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self, *arguments: str, check: bool = True, seconds: float = 120, program: str = "watson"
+    ) -> subprocess.CompletedProcess[str]:
         """Run a watson command as a user would."""
         done = subprocess.run(
-            [sys.executable, "-m", "watson", *arguments],
+            [sys.executable, "-m", program, *arguments],
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,

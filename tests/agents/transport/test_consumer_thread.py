@@ -1,4 +1,4 @@
-"""Corrections i, p, q, r: what talks to aiokafka."""
+"""Corrections i, p, q, r, x: what talks to aiokafka."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
 from faust.types import TP
 
-from tests.agents.transport.kit import OURS, Kind, both, nothing
+from tests.agents.transport.kit import OURS, Kind, both, eventually, make_consumer, nothing
 
 FIRST, SECOND = TopicPartition("source", 0), TopicPartition("source", 1)
 
@@ -119,6 +119,31 @@ async def test_p_an_error_of_the_group_coordination_is_heard(kind: Kind, tmp_pat
     except KafkaError as exc:
         problem = exc
     assert problem is kafka.problem
+
+
+async def _dies() -> None:
+    raise KafkaError("Unexpected error during coordination AssertionError('Did we not perform bootstrap?')")
+
+
+@both
+async def test_x_coordination_that_died_before_anything_was_assigned_ends_the_worker(
+    kind: Kind, tmp_path: Path
+) -> None:
+    app = kind.app(tmp_path)
+    consumer = make_consumer(kind, app)
+    consumer.assigned = set()  # so nothing is fetched, and nobody hears of it there
+    kafka = FakeKafkaConsumer({})
+    coordination = asyncio.create_task(_dies())
+    kafka._coordinator = SimpleNamespace(check_errors=nothing, _coordination_task=coordination)
+    consumer._thread = make_thread(kind, app, kafka)
+    consumer._start_thread = consumer._thread.start = consumer._thread.stop = nothing
+    await consumer.start()
+    try:
+        await eventually(lambda: consumer.crashed, seconds=3)
+    finally:
+        await consumer.stop()
+        await asyncio.gather(coordination, return_exceptions=True)
+    assert "bootstrap" in str(consumer.crash_reason)
 
 
 @both

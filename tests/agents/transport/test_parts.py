@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watson.agents.transport.parts import MemoryPart, Part, RocksPart, StoreDamaged
+from tests.services.process import wait_until
+from watson.agents.transport.parts import _WRITE_BUFFERS, MemoryPart, Part, RocksPart, StoreDamaged
 from watson.errors import UserError
 
 Open = Callable[[], Part]
@@ -113,3 +114,20 @@ def test_corruption_that_shows_only_on_reading_is_healed_by_the_next_start(tmp_p
     part.close()
     assert RocksPart(path).offset == -1
     assert not (tmp_path / "marks-0.db.damaged").exists()
+
+
+def test_many_partitions_share_one_budget_of_write_buffers(tmp_path: Path) -> None:
+    many = [RocksPart(tmp_path / f"{number}.db") for number in range(16)]
+    value = b"x" * 6000
+    for offset in range(1000):  # 96 MB, 6 MB of each: none fills a buffer of its own
+        for part in many:
+            part.write([(b"%d" % offset, value)], offset)
+
+    def held() -> int:
+        return sum(int(part._database.property_value("rocksdb.cur-size-all-mem-tables")) for part in many)
+
+    try:
+        assert wait_until(lambda: held() < 1.2 * _WRITE_BUFFERS, seconds=10), held()  # written out in the background
+    finally:
+        for part in many:
+            part.close()

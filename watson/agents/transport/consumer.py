@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from faust.transport.consumer import ensure_TP
 from faust.types import TP
+from mode import Service
 
 from watson.agents.transport.consumer_thread import CorrectedConsumerThread
 from watson.agents.transport.offsets import CommittingConsumer
@@ -21,10 +22,11 @@ _FETCH_SECONDS = 1.0
 _FETCH_SECONDS_REBALANCING = 0.2
 _IDLE_SECONDS = 0.1
 _POLL_SECONDS = 0.05
+_COORDINATION_SECONDS = 1.0
 
 
 class CorrectedConsumer(CommittingConsumer):
-    """Faust's, with corrections b, j, k, n, o and those of its base class and its thread."""
+    """Faust's, with corrections b, j, k, n, o, x and those of its base class and its thread."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._parked = asyncio.Event()  # set while the drain loop holds no record
@@ -39,6 +41,15 @@ class CorrectedConsumer(CommittingConsumer):
 
     async def verify_all_partitions_active(self) -> None:
         """Nothing: stock logs guesses about slow streams here; the watchdog acts instead."""
+
+    @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
+    async def _mind_the_coordination(self) -> None:
+        """Correction x: end the worker when its group's coordination has ended, also while nothing is fetched."""
+        while not self.should_stop:
+            await self.sleep(_COORDINATION_SECONDS)
+            problem = self._thread.coordination_problem()
+            if problem is not None and not self.should_stop:
+                raise problem
 
     # positions
 

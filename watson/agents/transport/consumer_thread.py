@@ -18,7 +18,7 @@ _CONCURRENT_CALLS = 8
 
 
 class CorrectedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
-    """Faust's, with corrections i and p–r."""
+    """Faust's, with corrections i, p–r and x."""
 
     _method_queue: MethodQueue | None
 
@@ -82,6 +82,20 @@ class CorrectedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[mi
         if consumer._coordinator is not None:  # noqa: SLF001 - as Faust itself reaches into aiokafka
             consumer._coordinator.check_errors()  # noqa: SLF001 - ditto
         return await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
+
+    def coordination_problem(self) -> BaseException | None:
+        """Correction x: what the group's coordination died of, or waits to be asked for; None while it goes on.
+
+        Nobody fetches while there is no assignment, so correction p is deaf just then. Seen: a broker under load names
+        no brokers at all in its first answer, aiokafka's coordination ends by an AssertionError, and the worker never
+        joins its group. Looks only, and so may be called from another thread.
+        """
+        coordinator = self._consumer._coordinator if self._consumer is not None else None  # noqa: SLF001 - see above
+        task: asyncio.Task[None] | None = getattr(coordinator, "_coordination_task", None)
+        if task is not None and task.done() and not task.cancelled() and task.exception() is not None:
+            return task.exception()
+        problem: BaseException | None = getattr(coordinator, "_pending_exception", None)
+        return problem
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Correction q: a commit that fails is tried again at the next interval.

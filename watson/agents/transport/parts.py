@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch, WriteBufferManager
 
 from watson.errors import UserError, WatsonError
 
@@ -24,6 +24,7 @@ Change = tuple[bytes, bytes | None]
 OFFSET_KEY = b"__faust\0offset__"  # where stock Faust keeps it too
 
 _WRITE_BUFFER = 8 << 20  # bytes; there is one database a partition, so Faust's 64 MB each would be too much
+_WRITE_BUFFERS = 48 << 20  # bytes, of all partitions: 64 of them would else hold 512 MB
 _BLOCK_CACHE = 32 << 20  # bytes, shared by all partitions
 _OPEN_FILES = 64
 _LOCKED_SECONDS = 2.0  # a reader of an earlier generation may hold its iterator for a moment
@@ -185,6 +186,11 @@ def _block_cache() -> Cache:
     return Cache(_BLOCK_CACHE)
 
 
+@functools.cache
+def _write_buffers() -> WriteBufferManager:
+    return WriteBufferManager(_WRITE_BUFFERS, allow_stall=False)  # writes are made in the event loop
+
+
 def _options() -> Options:
     blocks = BlockBasedOptions()
     blocks.set_block_cache(_block_cache())
@@ -193,6 +199,7 @@ def _options() -> Options:
     options.create_if_missing(True)
     options.set_write_buffer_size(_WRITE_BUFFER)
     options.set_max_write_buffer_number(2)
+    options.set_write_buffer_manager(_write_buffers())
     options.set_max_open_files(_OPEN_FILES)
     options.set_keep_log_file_num(2)
     options.set_compression_type(DBCompressionType.lz4())

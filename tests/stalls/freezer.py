@@ -1,0 +1,55 @@
+"""Freezes a real worker inside, without a change to it: a ``sitecustomize.py`` that Python runs before anything else.
+
+After the worker has become ready its consumer's fetch never returns; the event loop, the heartbeats of its thread and
+the health page go on. That is what a worker looks like that came out of a rebalance and never consumes again. Each
+role freezes once: the next process of that role finds the mark that the first one left.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_CODE = """
+import os, sys
+from pathlib import Path
+
+def _freeze():
+    sys.path.insert(0, os.getcwd())  # as -m will do it: an installed watson may be that of another checkout
+    import asyncio
+    from watson.agents.transport.consumer import CorrectedConsumer
+
+    fetch = CorrectedConsumer._drain_once
+
+    async def frozen(self):
+        if not self.app.is_ready() or self.assignment() == set():
+            return await fetch(self)
+        Path({mark!r}).write_text(str(os.getpid()))
+        await asyncio.Event().wait()
+
+    CorrectedConsumer._drain_once = frozen
+
+if sys.orig_argv[-2:] == ["worker", {role!r}] and not Path({mark!r}).exists():
+    _freeze()
+"""
+
+
+class Freezer:
+    """Puts the code where Python finds it. ``environment`` is for the worker, or for who starts it."""
+
+    def __init__(self, folder: Path, role: str) -> None:
+        self._folder = folder / "freezer"
+        self._folder.mkdir()
+        self._mark = folder / f"{role}-frozen"
+        code = _CODE.format(mark=str(self._mark), role=role)
+        (self._folder / "sitecustomize.py").write_text(code)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        before = os.environ.get("PYTHONPATH")
+        return {"PYTHONPATH": os.pathsep.join([str(self._folder), *([before] if before else [])])}
+
+    @property
+    def frozen(self) -> int | None:
+        """Process id of the worker that froze."""
+        return int(self._mark.read_text() or 0) or None if self._mark.exists() else None

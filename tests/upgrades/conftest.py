@@ -1,0 +1,3 @@
+from tests.limits.conftest import line, settings
+
+__all__ = ["line", "settings"]
