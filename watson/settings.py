@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     )
     stop_timeout: Seconds = Field(10.0, description="seconds from SIGTERM until the process ends, whatever it does")
     broker_wait: Seconds = Field(60.0, description="seconds to keep trying a broker that is away at the start")
-    stall_timeout: Seconds = Field(60.0, description="lag and no progress for so long: the worker ends with code 75")
+    stall_timeout: Seconds = Field(
+        60.0, description="lag, no progress and nothing being tried for so long: the worker ends with code 75"
+    )
 
     # where things are kept
     state_dir: Path = Field(Path(".watson/state"), description="RocksDB of the tables; one directory a worker")

@@ -55,6 +55,17 @@ def test_a_finding_is_one_line_of_three_cells_whatever_the_source_lists(capsys):
     assert last.endswith("1 findings")
 
 
+def test_a_job_of_which_images_are_in_flight_is_not_done_and_ends_with_1(watson, monkeypatch):
+    async def audited(*_: object, **__: object) -> Audit:
+        return Audit("job", discovered=3, catalogued=1, in_flight=2)
+
+    watson.migrate()
+    monkeypatch.setattr("watson.audit.audit", audited)
+    done = watson("audit", "job")
+    assert done.code == 1
+    assert done.out.endswith("nothing is off, but the job is not done: audit it again then\n")
+
+
 @pytest.mark.services
 def test_a_ledger_that_closes_ends_with_0_and_its_numbers(watson, ledger):
     done = watson("audit", JOB)
@@ -80,7 +91,8 @@ def test_what_is_off_is_a_line_each_and_ends_with_1(watson, ledger, original):
 def test_as_json_the_numbers_and_findings_are_one_document(watson, ledger, original):
     clean = watson("audit", JOB, "--json")
     assert (clean.code, clean.json["clean"], clean.json["findings"]) == (0, True, [])
-    assert clean.json.keys() == {*NUMBERS, "clean", "findings"}
+    assert clean.json["closed"] is True
+    assert clean.json.keys() == {*NUMBERS, "clean", "closed", "findings"}
     ledger.object("masks/a.json.gz").write_text("altered")
     off = watson("audit", JOB, "--json")
     assert (off.code, off.json["clean"]) == (1, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -32,6 +32,13 @@ class Failure:
     attempts: int
 
 
+@dataclass(slots=True)
+class Underway:
+    """What is being tried in this worker just now, pauses between tries included."""
+
+    events: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Attempts:
     """How often and how patiently a role tries. Times in seconds."""
@@ -41,11 +48,16 @@ class Attempts:
     backoff: float
     backoff_max: float
     timeout: float
+    underway: Underway = field(default_factory=Underway)
 
     @classmethod
     def of(cls, role: str, settings: Settings) -> Attempts:
         """As the settings say."""
         return cls(role, settings.attempts, settings.backoff, settings.backoff_max, settings.attempt_timeout)
+
+    def busy(self) -> bool:
+        """Whether something is being tried. It ends by itself: each try has a time-out, and their number has an end."""
+        return self.underway.events > 0
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
         """Call ``work`` until it returns, refuses, or has been tried ``most`` times.
@@ -56,6 +68,13 @@ class Attempts:
         Raises:
             PartitionRevoked, EmitFailed: from ``work``, at once.
         """
+        self.underway.events += 1
+        try:
+            return await self._run(work)
+        finally:
+            self.underway.events -= 1
+
+    async def _run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
         attempt = 0
         while True:
             attempt += 1

@@ -21,7 +21,9 @@ def chain_app(role: str, source: str, stage: ChainStage[Any], settings: Settings
     app = RoleApp(role, settings)
     marks = app.mark_table("marks", source=source)
     outbox = Outbox(app, role, settings.topic_prefix, settings.partitions)
-    link = ChainLink(stage, marks, outbox, Attempts.of(role, settings))
+    attempts = Attempts.of(role, settings)
+    app.ends_by_itself = attempts.busy
+    link = ChainLink(stage, marks, outbox, attempts)
     loop = Loop(role, link.handle, link.undecodable, settings.window)
 
     @app.agent(input_topic(app, settings.topic_prefix, [source]), name=role)  # type: ignore[untyped-decorator]

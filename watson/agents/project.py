@@ -49,6 +49,7 @@ class _Project:
         self._projector = Projector(rows, app.mark_table("marks", source="image-discovered"))
         self._outbox = Outbox(app, "project", settings.topic_prefix, settings.partitions)
         self._attempts = Attempts.of("project", settings)
+        app.ends_by_itself = self._attempts.busy
         self._turns = Turns()
 
     async def handle(self, record: Record, event: Event) -> str:

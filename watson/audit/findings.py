@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Audit:
-    """The result. ``clean`` says whether nothing is off; images in flight are not off, but the job is not done."""
+    """The result. ``clean``: nothing is off; ``closed``: and nothing is in flight any more, so that the job is done."""
 
     job: str
     listed: int | None = None
@@ -64,6 +64,11 @@ class Audit:
     def clean(self) -> bool:
         """Whether nothing is off."""
         return not self.findings
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is off and every image has ended."""
+        return self.clean and not self.in_flight
 
     @property
     def counts(self) -> dict[str, int]:

@@ -32,7 +32,8 @@ def _audit(
     """Check that a job's ledger closes.
 
     Source, log, object store and catalogue must agree, and every object have the hash that its event states. Prints
-    each finding (docs/operations.md says what to do) and ends with 0 when nothing is off, with 1 when something is.
+    each finding (docs/operations.md says what to do). Ends with 0 when nothing is off and every image has ended, else
+    with 1.
 
     With --repair, pictures, masks and rows that were lost or altered are made good through the running line: what
     the log says of them is sent again. Ends with 0 only if nothing is off after that.
@@ -55,7 +56,7 @@ def _audit(
         print_json(_json(result))
     else:
         _print(result)
-    if not result.clean:
+    if not result.closed:
         raise typer.Exit(1)
 
 
@@ -79,7 +80,7 @@ def _repair(job: str, source: bool, wait: float, as_json: bool) -> None:
         for note in done.notes:
             _say(one_line(note))
         _print(done.after)
-    if not done.after.clean:
+    if not done.after.closed:
         raise typer.Exit(1)
 
 
@@ -88,7 +89,7 @@ def _say(line: str) -> None:
 
 
 def _json(result: Audit) -> dict[str, object]:
-    return {name: getattr(result, name) for name in result.__slots__} | {"clean": result.clean}
+    return {name: getattr(result, name) for name in result.__slots__} | {"clean": result.clean, "closed": result.closed}
 
 
 def _print(result: Audit) -> None:
@@ -96,9 +97,14 @@ def _print(result: Audit) -> None:
         typer.echo(f"{finding.kind}\t{finding.image_key or '-'}\t{one_line(finding.detail)}")
     typer.echo(
         f"{result.discovered} discovered = {result.catalogued} catalogued + {result.quarantined} quarantined"
-        f" + {result.in_flight} in flight; {result.objects} objects checked; "
-        + ("nothing is off" if result.clean else f"{len(result.findings)} findings")
+        f" + {result.in_flight} in flight; {result.objects} objects checked; " + _verdict(result)
     )
+
+
+def _verdict(result: Audit) -> str:
+    if not result.clean:
+        return f"{len(result.findings)} findings"
+    return "nothing is off" if result.closed else "nothing is off, but the job is not done: audit it again then"
 
 
 def register(app: typer.Typer) -> None:

@@ -10,6 +10,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from tests.agents.transport.kit import OURS, SOURCE, make_consumer, message, transport_app
+from watson.agents.attempts import Attempts
 
 
 async def watched(directory: Path, end: int) -> tuple[Any, Any]:
@@ -51,6 +52,29 @@ async def test_progress_starts_the_count_anew(tmp_path: Path) -> None:
     consumer.ack(message(0))
     await app.watchdog.look()
     assert app.health()["stalled_for"] < 1
+
+
+async def test_what_is_being_tried_again_is_no_stall(tmp_path: Path) -> None:
+    app, _ = await watched(tmp_path, end=5)
+    attempts = Attempts("test", most=2, backoff=0.01, backoff_max=0.01, timeout=60)
+    app.ends_by_itself = attempts.busy
+    trying, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        trying.set()
+        await ended.wait()
+
+    run = asyncio.ensure_future(attempts.run(work))
+    await trying.wait()
+    await app.watchdog.look()
+    app.watchdog._since -= 30
+    await app.watchdog.look()
+    assert app.health()["stalled_for"] < 1
+    ended.set()
+    await run
+    app.watchdog._since -= 30
+    await app.watchdog.look()
+    assert app.health()["stalled_for"] >= 30
 
 
 async def test_offsets_that_hold_no_record_are_no_lag(tmp_path: Path) -> None:

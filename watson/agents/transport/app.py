@@ -60,6 +60,8 @@ class TransportApp(faust.App):  # type: ignore[misc]  # Faust is untyped
     def __init__(self, role: str, settings: Settings, **faust_options_: Any) -> None:
         self.role = role
         self.settings = settings
+        self.ends_by_itself: Callable[[], bool] = lambda: False
+        """Whether work is under way that has an end of its own, such as tries with time-outs: that is no stall."""
         self._ready_callbacks: list[PartitionsReady] = []
         self._announced: set[int] = set()
         self._ready_since = -1  # rebalancing_count when the worker last became ready

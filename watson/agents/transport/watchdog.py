@@ -29,7 +29,11 @@ _PATIENCE_WITHOUT_BROKER = 5.0
 
 
 class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
-    """Looks every few seconds whether anything moved: what was read, finished and committed, and recovery's rest."""
+    """Looks every few seconds whether anything moved: what was read, finished and committed, and recovery's rest.
+
+    What is being tried again, however slowly, has an end of its own: a worker that was ended for it would begin to
+    count its tries anew, and never come to their end.
+    """
 
     stalled_for = 0.0
     """Seconds with work to do and nothing done; 0 when idle. Liveness probes should fail before the time-out."""
@@ -59,7 +63,7 @@ class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
         except (KafkaError, FaustError, TimeoutError) as exc:
             log.warning("the broker does not tell the ends of the partitions", error=repr(exc))
             answered, idle, state = False, False, self._seen
-        if idle or state != self._seen:
+        if idle or state != self._seen or self.app.ends_by_itself():
             self._seen, self._since = state, monotonic()
         self.stalled_for = monotonic() - self._since
         return answered
