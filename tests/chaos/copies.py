@@ -26,18 +26,26 @@ def copy_records(brokers: str, topics: list[str], partitions: int, *, seconds: f
         delay: 0 copies each at once. Else copies are held back for so long, and then produced in any order.
         seed: of that order.
     """
-    copied: list[int] = []
     places = [TopicPartition(topic, part) for topic in topics for part in range(partitions)]
-    thread = threading.Thread(target=lambda: copied.append(asyncio.run(_copy(brokers, places, seconds, delay, seed))))
+    own: set[tuple[str, int, int]] = set()
+
+    def work() -> None:
+        try:
+            asyncio.run(_copy(brokers, places, seconds, delay, seed, own))
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as exc:
+            # the broker went away (aiokafka's own stop may then end in a cancellation that nobody asked for)
+            print(f"          copying ended early: {exc!r}", flush=True)  # noqa: T201 - part of the run's report
+
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    return sum(copied)
+    return len(own)
 
 
-async def _copy(brokers: str, places: list[TopicPartition], seconds: float, delay: float, seed: int) -> int:
-    """A broker that goes away meanwhile ends it early: copies are no promise of anybody's."""
+async def _copy(
+    brokers: str, places: list[TopicPartition], seconds: float, delay: float, seed: int, own: set[tuple[str, int, int]]
+) -> None:
     held: list[Any] = []
-    own: set[tuple[str, int, int]] = set()
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers, request_timeout_ms=_REQUEST_MS)
     producer = AIOKafkaProducer(bootstrap_servers=brokers, request_timeout_ms=_REQUEST_MS)
     try:
@@ -57,12 +65,9 @@ async def _copy(brokers: str, places: list[TopicPartition], seconds: float, dela
             await asyncio.sleep(delay)
             Random(seed).shuffle(held)
             await _produce(producer, held, own)
-    except (KafkaError, OSError, TimeoutError) as exc:
-        print(f"          copying ended early: {exc!r}", flush=True)  # noqa: T201 - part of the run's report
     finally:
         await consumer.stop()
         await producer.stop()
-    return len(own)
 
 
 async def _produce(producer: AIOKafkaProducer, messages: list[Any], own: set[tuple[str, int, int]]) -> None:

@@ -7,9 +7,11 @@ import json
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 __all__ = ["Progress"]
@@ -58,6 +60,39 @@ class Progress:
             if all(grown) if every_partition else any(grown):
                 return at - since
         return None
+
+    def unread(self, inputs: Mapping[str, str]) -> int | None:
+        """Records that consumer groups have not committed (group → topic, without prefix); None: nobody knows now."""
+        counted: list[int] = []
+
+        def work() -> None:
+            try:
+                counted.append(asyncio.run(self._unread(inputs)))
+            except (KafkaError, OSError, TimeoutError, asyncio.CancelledError):
+                return  # asked again later
+
+        thread = threading.Thread(target=work)  # a caller may have an event loop of its own
+        thread.start()
+        thread.join()
+        return counted[0] if counted else None
+
+    async def _unread(self, inputs: Mapping[str, str]) -> int:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._brokers, request_timeout_ms=_REQUEST_MS)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._brokers, request_timeout_ms=_REQUEST_MS)
+        unread = 0
+        try:
+            await admin.start()
+            await consumer.start()
+            for group, topic in inputs.items():
+                committed = await admin.list_consumer_group_offsets(self._prefix + group)
+                places = [tp for tp in self._places if tp.topic == self._prefix + topic]
+                for tp, end in (await consumer.end_offsets(places)).items():
+                    offset = committed[tp].offset if tp in committed else 0
+                    unread += end - max(0, offset)
+        finally:
+            await admin.close()
+            await consumer.stop()
+        return unread
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
