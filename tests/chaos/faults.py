@@ -213,7 +213,7 @@ def _kill_cassandra(scene: Scene, fault: Fault) -> float | None:
     return None
 
 
-@_fault("pause-cassandra", ("cassandra",), seconds=(4.0, 10.0))
+@_fault("pause-cassandra", ("cassandra",), seconds=(6.0, 12.0))
 def _pause_cassandra(scene: Scene, fault: Fault) -> float | None:
     """Writes time out, and are done all the same when it wakes."""
     with scene.locks["cassandra"], _paused(scene.cassandra):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["MUTANTS", "delay_emissions"]
+__all__ = ["MUTANTS", "hold_emissions"]
 
 
 def stock_classes() -> None:
@@ -88,14 +88,15 @@ MUTANTS: dict[str, Callable[[], None]] = {
 }
 
 
-def delay_emissions(seconds: float) -> None:
-    """Every emission of a stage waits so long before it goes out."""
+def hold_emissions(seconds: float) -> None:
+    """Every fourth emission of a stage waits so long before it goes out, while those behind it pass."""
     from watson.agents.chain import ChainLink
 
     emit = ChainLink._emit
 
     async def late(self: Any, record: Any, outcome: Any, redrive: str | None) -> None:
-        await asyncio.sleep(seconds)
+        if record.offset % 4 == 0:
+            await asyncio.sleep(seconds)
         await emit(self, record, outcome, redrive)
 
     ChainLink._emit = late

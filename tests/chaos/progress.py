@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -61,8 +61,8 @@ class Progress:
                 return at - since
         return None
 
-    def unread(self, inputs: Mapping[str, str]) -> int | None:
-        """Records that consumer groups have not committed (group → topic, without prefix); None: nobody knows now."""
+    def unread(self, inputs: Mapping[str, Collection[str]]) -> int | None:
+        """Records that consumer groups have not committed (group → topics, without prefix); None: nobody knows now."""
         counted: list[int] = []
 
         def work() -> None:
@@ -76,16 +76,16 @@ class Progress:
         thread.join()
         return counted[0] if counted else None
 
-    async def _unread(self, inputs: Mapping[str, str]) -> int:
+    async def _unread(self, inputs: Mapping[str, Collection[str]]) -> int:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._brokers, request_timeout_ms=_REQUEST_MS)
         consumer = AIOKafkaConsumer(bootstrap_servers=self._brokers, request_timeout_ms=_REQUEST_MS)
         unread = 0
         try:
             await admin.start()
             await consumer.start()
-            for group, topic in inputs.items():
+            for group, topics in inputs.items():
                 committed = await admin.list_consumer_group_offsets(self._prefix + group)
-                places = [tp for tp in self._places if tp.topic == self._prefix + topic]
+                places = [tp for tp in self._places if tp.topic.removeprefix(self._prefix) in topics]
                 for tp, end in (await consumer.end_offsets(places)).items():
                     offset = committed[tp].offset if tp in committed else 0
                     unread += end - max(0, offset)

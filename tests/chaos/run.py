@@ -25,7 +25,8 @@ _EXPECTED_EXITS = {0, 69, 70, 75, 137, 143}
 
 _START_SECONDS = 120.0
 _FIRST_IMAGES = 10  # catalogued before the first fault
-_SETTLE_SECONDS = 60.0  # for the projection, after the last job is complete
+_SETTLE_SECONDS = 300.0  # for the projection, after the last job is complete
+_PROJECTED = {"watson-project": ("image-discovered", "preprocessed", "segmented", "catalogued", "dead-letters")}
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,10 @@ class _Run:
             self._recoveries.append((fault.name, fault.victim, since))
 
     def _judged(self, seconds: float) -> list[Finding]:
-        """The projection may lag behind the last job's end: what it lacks is a finding only when it stays so."""
+        """Once the projection has read all; what it lacks then is a finding where it stays so."""
         scene = self._scene
         deadline = time.monotonic() + seconds
+        wait_until(lambda: scene.progress.unread(_PROJECTED) == 0, seconds=seconds)
         while True:
             evidence = scene.evidence()
             findings = judge(scene.sources.jobs, scene.sources.originals, evidence)

@@ -23,10 +23,10 @@ _STILL_SECONDS = 5.0
 _STUCK_SECONDS = 60.0
 _SAID_SECONDS = 5.0  # a job's state follows its last image
 _INPUTS = {
-    "watson-preprocess": "image-discovered",
-    "watson-segment": "preprocessed",
-    "watson-catalogue": "segmented",
-    "watson-discover": "catalogued",
+    "watson-preprocess": ("image-discovered",),
+    "watson-segment": ("preprocessed",),
+    "watson-catalogue": ("segmented",),
+    "watson-discover": ("catalogued", "dead-letters"),
 }
 """What each group reads, of what the jobs' ends depend on."""
 
@@ -47,10 +47,22 @@ class Trial:
         for worker in self.scene.crew.of(role):
             worker.end(number)
 
+    @contextmanager
+    def away(self, role: str) -> Iterator[None]:
+        """The role's worker is stopped until the end of the block: a backlog gathers before it."""
+        worker = self.scene.crew.of(role)[0]
+        with self.scene.crew.held(worker):
+            worker.end(signal.SIGTERM)
+            yield
+
     def finish(self, seconds: float) -> bool:
         """Wait until the jobs are complete (True), or nothing more will come (False)."""
         wait_until(lambda: self.scene.complete or self._at_rest(), seconds=seconds)
         return wait_until(lambda: self.scene.complete, seconds=_SAID_SECONDS)
+
+    def completes(self, seconds: float) -> bool:
+        """Wait until the jobs are complete, however long nothing seems to move: a re-drive may be due."""
+        return wait_until(lambda: self.scene.complete, seconds=seconds)
 
     def _at_rest(self) -> bool:
         """Whether every record has been read and committed; or a worker stands still, as stock ones do."""
@@ -78,7 +90,7 @@ def staged(
     *mutants: str,
     images: int,
     roles: tuple[str, ...],
-    delay: float = 0.0,
+    held: float = 0.0,
     settings: Mapping[str, str] | None = None,
     project: bool = False,
 ) -> Iterator[Trial]:
@@ -89,15 +101,15 @@ def staged(
         folder: for sources, states and logs.
         mutants: names from `tests.chaos.mutants`.
         images: of the job.
-        roles: whose workers are mutants, and whose emissions are delayed.
-        delay: seconds that each emission of these roles is held back.
+        roles: whose workers are mutants.
+        held: seconds that every fourth emission of `segment` is held back.
         settings: further variables.
         project: whether the projection runs too.
     """
     variables = {
         "WATSON_CHAOS_MUTANTS": ",".join(mutants),
         "WATSON_CHAOS_ROLES": ",".join(roles),
-        "WATSON_CHAOS_EMIT_DELAY": str(delay),
+        "WATSON_CHAOS_HELD": str(held),
         "WATSON_CREDIT_MIN": "4000",  # all of the job is in flight at once: there is a backlog to lose
         **(settings or {}),
     }
