@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -17,6 +19,7 @@ from tests.chaos.evidence import Evidence, LogRecord
 from tests.chaos.flawless import flawless
 from tests.chaos.oracle import judge
 from tests.chaos.pictures import Sources
+from tests.services.places import ROOT
 
 Made = tuple[Sources, Evidence]
 
@@ -37,6 +40,12 @@ def kinds(made: Made, evidence: Evidence) -> set[str]:
 
 def test_nothing_is_found_where_nothing_is_wrong(made: Made) -> None:
     assert kinds(made, made[1]) == set()
+
+
+def test_the_oracle_uses_none_of_watsons_code() -> None:
+    program = "import sys, tests.chaos.oracle; print([name for name in sys.modules if name.startswith('watson')])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_repeated_records_are_allowed(made: Made) -> None:
