@@ -8,11 +8,12 @@ from random import Random
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 __all__ = ["copy_records"]
 
 _REQUEST_MS = 5000
+_PATIENCE_SECONDS = 60.0
 
 
 def copy_records(brokers: str, topics: list[str], partitions: int, *, seconds: float, delay: float, seed: int) -> int:
@@ -49,8 +50,8 @@ async def _copy(
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers, request_timeout_ms=_REQUEST_MS)
     producer = AIOKafkaProducer(bootstrap_servers=brokers, request_timeout_ms=_REQUEST_MS)
     try:
-        await producer.start()
-        await consumer.start()
+        await _started(producer)
+        await _started(consumer)
         consumer.assign(places)
         await consumer.seek_to_end(*places)
         deadline = asyncio.get_running_loop().time() + seconds
@@ -68,6 +69,18 @@ async def _copy(
     finally:
         await consumer.stop()
         await producer.stop()
+
+
+async def _started(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """A broker that another fault has killed comes back."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            try:
+                await client.start()
+            except KafkaConnectionError:
+                await asyncio.sleep(1.0)
+            else:
+                return
 
 
 async def _produce(producer: AIOKafkaProducer, messages: list[Any], own: set[tuple[str, int, int]]) -> None:

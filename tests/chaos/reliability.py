@@ -81,7 +81,7 @@ _TAIL = """
 ## The tests of the tests
 
 `tests/chaos/test_oracle.py` plants {planted} errors in the evidence of a flawless run, one at a time: the oracle
-finds each. `tests/chaos/test_mutants.py` takes a guarantee out of Watson, kills `segment` twice while some of its
+finds each. `tests/chaos/test_mutants.py` takes a guarantee out of Watson, kills `segment` while some of its
 emissions are held back, and switches re-drive off: the oracle must report loss with Faust's stock classes, with a
 mark before the emission, and with an acknowledgement before the emission. Unmutated, the same run loses nothing. With
 re-drive on, stock classes lose messages and every image still ends. [Decision

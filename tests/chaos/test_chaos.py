@@ -10,9 +10,14 @@ from tests.chaos.run import SHORT, run
 from tests.chaos.scene import Servers
 from tests.services import S3, Cassandra, Kafka
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(700)]
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # pycocotools' own
+]
 
-SEED = 1
+SEED = 4
 
 
 def test_whatever_dies_every_image_ends_exactly_once(

@@ -15,9 +15,9 @@ from tests.services import CassandraEndpoint, KafkaEndpoint, S3Endpoint
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(300)]
 
-IMAGES = 200
-HELD = 3.0  # seconds
-COMMITTED = 1.3  # seconds after which offsets were committed again
+IMAGES = 120  # a fourth of them fits into the window at once
+HELD = 8.0  # seconds
+COMMITTED = 2.5  # seconds in which offsets are committed twice
 
 
 @pytest.fixture
@@ -25,20 +25,19 @@ def servers(kafka: KafkaEndpoint, cassandra: CassandraEndpoint, s3: S3Endpoint) 
     return Servers(kafka, cassandra, s3)
 
 
-def kill_segment_twice(trial: Trial) -> None:
-    """Each kill meets emissions that are held back, while what came after them is done and committed."""
+def kill_segment(trial: Trial) -> None:
+    """The kill meets emissions that are held back, while what came after them is done and committed."""
     with trial.away("segment"):
-        trial.when("preprocessed", IMAGES // 2)
-    for reached in (20, 60):
-        trial.when("segmented", reached)
-        pause(COMMITTED)
-        trial.end("segment", signal.SIGKILL)
+        trial.when("preprocessed", IMAGES * 3 // 4)
+    trial.when("segmented", IMAGES // 4)
+    pause(COMMITTED)
+    trial.end("segment", signal.SIGKILL)
 
 
 def test_unmutated_loses_nothing_without_redrive(servers: Servers, tmp_path: Path) -> None:
     """The control: the same faults, the same emissions held back, and nothing taken out."""
     with staged(servers, tmp_path, images=IMAGES, roles=("segment",), held=HELD, settings=INERT) as trial:
-        kill_segment_twice(trial)
+        kill_segment(trial)
         assert trial.finish(200), [*trial.findings(), trial.scene.tails()]
         assert trial.findings() == []
 
@@ -46,7 +45,7 @@ def test_unmutated_loses_nothing_without_redrive(servers: Servers, tmp_path: Pat
 @pytest.mark.parametrize("mutant", ["stock", "mark-first", "ack-first"])
 def test_without_redrive_the_oracle_finds_what_a_mutant_loses(servers: Servers, tmp_path: Path, mutant: str) -> None:
     with staged(servers, tmp_path, mutant, images=IMAGES, roles=("segment",), held=HELD, settings=INERT) as trial:
-        kill_segment_twice(trial)
+        kill_segment(trial)
         assert not trial.finish(200), "the job completed: nothing was lost"
         found = Counter(finding.kind for finding in trial.findings())
         print(f"{mutant}: {dict(found)}")  # noqa: T201 - how much, for whoever looks
@@ -57,6 +56,6 @@ def test_with_redrive_every_job_completes_on_stock_classes(servers: Servers, tmp
     roles = ("discover", "preprocess", "segment", "catalogue")
     settings = {"WATSON_REDRIVE_AFTER": "6", "WATSON_STALL_TIMEOUT": "15"}
     with staged(servers, tmp_path, "stock", images=IMAGES, roles=roles, held=HELD, settings=settings) as trial:
-        kill_segment_twice(trial)
+        kill_segment(trial)
         assert trial.completes(200), trial.scene.tails()
         assert trial.findings() == []
