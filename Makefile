@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS   ?=
+SEED   ?=
+SEEDS  ?= $(SEED)
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -9,7 +11,7 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format services services-stop bench limits recovery clean
+.PHONY: help install demo test test-fast chaos check format services services-stop bench limits recovery clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -28,6 +30,10 @@ test: $(STAMP) ## all tests, on real Kafka, Cassandra and S3 servers (needs JDK 
 
 test-fast: $(STAMP) ## the tests that need neither servers nor torch: some seconds
 	$(BIN)/python -m pytest -m "not services and not torch and not slow" $(ARGS)
+
+chaos: $(STAMP) ## seeded faults on real servers, judged by an oracle: SEED=7, or SEEDS=1-20 (about ten minutes each)
+	$(BIN)/python -m tests.services prepare
+	$(BIN)/python -m tests.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 check: $(STAMP) ## lint, format, types, layers: what has to be clean
 	$(BIN)/ruff check

@@ -59,6 +59,27 @@ async def test_an_event_whose_handler_raises_is_not_acknowledged_and_ends_the_lo
     assert [delivery.acked for delivery in some] == [True, False, False]
 
 
+async def test_a_handler_that_raises_ends_the_loop_though_no_further_delivery_comes():
+    """Else a worker whose emission failed would sit on its unfinished events until somebody sends another one."""
+    some, ended = deliveries(1), asyncio.Event()
+
+    async def handle(record, event):
+        raise OSError("database away")
+
+    async def endless():
+        try:
+            yield some[0]
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(OSError, match="database away"):
+            await Loop("test", handle, never, window=2).consume(endless())
+    assert ended.is_set()
+    assert not some[0].acked
+
+
 async def test_a_cancelled_loop_lets_events_in_progress_finish():
     some, begun = deliveries(1), asyncio.Event()
 

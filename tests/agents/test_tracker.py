@@ -73,6 +73,33 @@ async def test_it_says_nothing_where_nothing_changed(clock):
     assert await line.said() is None
 
 
+async def test_numbers_are_said_again_ever_more_rarely_in_case_the_message_was_lost(clock):
+    """Else a job whose very last message was lost would never be complete: nothing is overdue, nothing changes."""
+    there = await yard()
+    await there.take(discovered(1), catalogued(1))
+    first = await there.said()
+    moments = []
+    for _ in range(500):
+        clock.now += 1.0
+        there.log.records.clear()
+        await there.tracker.say_again()
+        if again := there.log.events(PartitionProgressed):
+            moments.append(clock.now - 1000.0)
+            assert numbers(again[-1]) == numbers(first)
+    assert moments == [60.0, 180.0, 420.0]
+
+
+async def test_numbers_of_a_revoked_partition_are_not_said_again(clock):
+    there = await yard()
+    await there.take(discovered(1))
+    await there.said()
+    there.tracker.revoke(2)
+    clock.now += 1000.0
+    there.log.records.clear()
+    await there.tracker.say_again()
+    assert there.log.events(PartitionProgressed) == []
+
+
 async def test_events_that_come_twice_count_once(clock):
     line = await yard()
     await line.take(discovered(0), discovered(0), catalogued(0), catalogued(0))

@@ -98,6 +98,7 @@ def build(settings: Settings) -> RoleApp:
 
     app.on_partitions_ready(role.partitions_ready)
     app.every(SAID_SECONDS, role.tracker.say)
+    app.every(CHECK_SECONDS, role.tracker.say_again)
     app.every(CHECK_SECONDS, role.tracker.redrive_overdue)
     app.every(CHECK_SECONDS, role.repair_jobs)
     app.add_resource(role.nothing, role.listings.close)

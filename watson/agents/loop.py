@@ -51,6 +51,7 @@ class Loop:
         self._window = window
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
+        self._consuming: asyncio.Task[None] | None = None
 
     async def consume(self, deliveries: AsyncIterator[Delivery]) -> None:
         """Work until the deliveries end or a handler raises.
@@ -59,6 +60,7 @@ class Loop:
             Exception: what the handler raised; the events in progress are not acknowledged.
         """
         slots = asyncio.Semaphore(self._window)
+        self._consuming = asyncio.current_task()
         try:
             async with aclosing(deliveries) as source:  # type: ignore[type-var]  # an async generator in practice
                 async for delivery in source:
@@ -68,7 +70,11 @@ class Loop:
                     task = asyncio.create_task(self._one(delivery))
                     self._tasks.add(task)
                     task.add_done_callback(lambda done: self._finished(done, slots))
+        except asyncio.CancelledError:
+            if self._broken is None:
+                raise
         finally:
+            self._consuming = None
             await self._drain()
         if self._broken is not None:
             raise self._broken
@@ -76,8 +82,11 @@ class Loop:
     def _finished(self, task: asyncio.Task[None], slots: asyncio.Semaphore) -> None:
         self._tasks.discard(task)
         slots.release()
-        if not task.cancelled() and task.exception() is not None:
-            self._broken = self._broken or task.exception()
+        if task.cancelled() or (broken := task.exception()) is None or self._broken is not None:
+            return
+        self._broken = broken
+        if self._consuming is not None:  # it waits for the next delivery, which may be long in coming
+            self._consuming.cancel()
 
     async def _drain(self) -> None:
         if not self._tasks:

@@ -72,6 +72,7 @@ class Tracker:
         self._last_seen: dict[bytes, Stage] = {}  # how far an image in flight got: only for the message, so not kept
         self._typical: dict[str, float] = defaultdict(float)
         self._changed: set[tuple[str, int]] = set()
+        self._said: dict[tuple[str, int], tuple[float, float]] = {}  # when the numbers were said, when they are again
         self._turns = Turns()
 
     # ------------------------------------------------------------------ partitions come and go
@@ -106,6 +107,7 @@ class Tracker:
         self._rounds = {at: number for at, number in self._rounds.items() if at[0] != partition}
         self._accusations = {at: letter for at, letter in self._accusations.items() if at[0] != partition}
         self._changed = {(job, p) for job, p in self._changed if p != partition}
+        self._said = {(job, p): times for (job, p), times in self._said.items() if p != partition}
 
     # ------------------------------------------------------------------ events
     async def handle(self, record: Record, event: Event) -> str:
@@ -244,6 +246,7 @@ class Tracker:
         sends = []
         for job, partition in changed:
             if partition in self._counts:
+                self._said[job, partition] = (time(), time() + self._settings.redrive_after)
                 counts = self._counts[partition].get(job, Counts())
                 newest = self._accusations.get((partition, job))
                 sends.append(
@@ -257,6 +260,21 @@ class Tracker:
                 )
         await asyncio.gather(*(self._outbox.send(event) for event in sends))
         metrics.TRACKED.set(sum(len(flying) for flying in self._in_flight.values()))
+
+    async def say_again(self) -> None:
+        """Say numbers that have not changed since; each time after twice as long as the time before.
+
+        The last ones said of a job complete it. Should just that message be lost, nothing else would ever change, and
+        no image would be overdue.
+        """
+        now = time()
+        due = [place for place, (_, again) in self._said.items() if now >= again]
+        waited = {place: now - self._said[place][0] for place in due}
+        self._changed.update(due)
+        await self.say()
+        for place, seconds in waited.items():
+            if place in self._said:  # else it was revoked meanwhile
+                self._said[place] = (now, now + 2.0 * seconds)
 
     # ------------------------------------------------------------------ what never ends
     async def redrive_overdue(self) -> int:

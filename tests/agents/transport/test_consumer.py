@@ -135,6 +135,19 @@ async def test_a_broker_that_is_away_does_not_hold_up_the_end_of_a_generation(tm
     never.set()
 
 
+async def test_a_commit_that_the_ending_thread_breaks_off_does_not_end_the_process(tmp_path: Path) -> None:
+    """Found by the chaos suite: the cancellation came out of the stop, and the worker ended with code 1."""
+    consumer = make_consumer(OURS, OURS.app(tmp_path))
+    await consumer.perform_seek()
+    consumer.ack(message(0))
+
+    async def commit(_offsets: Any) -> bool:
+        raise asyncio.CancelledError  # what call_thread raises when the thread's task was cancelled
+
+    consumer._commit = commit
+    await consumer.wait_empty()
+
+
 async def test_records_behind_a_stopped_flow_are_not_counted_as_read(tmp_path: Path) -> None:
     blocked = asyncio.Event()
 

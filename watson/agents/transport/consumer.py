@@ -26,7 +26,7 @@ _COORDINATION_SECONDS = 1.0
 
 
 class CorrectedConsumer(CommittingConsumer):
-    """Faust's, with corrections b, j, k, n, o, x and those of its base class and its thread."""
+    """Faust's, with corrections b, j, k, n, o, x, y and those of its base class and its thread."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._parked = asyncio.Event()  # set while the drain loop holds no record
@@ -201,7 +201,11 @@ class CorrectedConsumer(CommittingConsumer):
         commit = asyncio.ensure_future(self.commit_and_end_transactions())
         # not wait_for: a commit in progress swallows the cancellation too, and does no harm when it ends later
         done, _ = await asyncio.wait({commit}, timeout=self.app.settings.drain_timeout)
-        if done:
+        if commit.cancelled():
+            # the consumer's thread came to its end in the middle of it; let through, that would pass for a
+            # cancellation of this task, and end the process with a traceback and no documented code
+            self.log.warning("The commit was broken off: offsets are not committed, their events are read again")
+        elif done:
             commit.result()
         else:
             self.log.warning("The broker does not answer: offsets are not committed, their events are read again")
