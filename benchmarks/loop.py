@@ -53,12 +53,12 @@ async def _ended(settings: Settings, consumer: AIOKafkaConsumer) -> int:
     return sum((await consumer.end_offsets(places)).values())
 
 
-async def measure(events: int) -> float:
-    """Seconds for each event, of one worker, on the embedded broker (or on WATSON_BROKERS, where it is set)."""
+async def measure(events: int, brokers: str | None) -> float:
+    """Seconds for each event, of one worker, on the Kafka at ``brokers``, or on an embedded broker of its own."""
     with TemporaryDirectory() as folder:
-        if "WATSON_BROKERS" in os.environ:
+        if brokers is not None:
             own = {"topic_prefix": f"bench{os.getpid()}-", "partitions": "4", "state_dir": folder}
-            return await _measure(load_settings(**own), events, Path(folder))
+            return await _measure(load_settings(brokers=brokers, **own), events, Path(folder))
         async with running_broker(Path(folder) / "broker.log") as broker:
             fields = {name.removeprefix("WATSON_").lower(): value for name, value in SETTINGS.items()}
             settings = load_settings(brokers=broker.address, partitions=4, state_dir=folder, **fields)
