@@ -6,6 +6,8 @@ import pytest
 
 from tests.end_to_end import oracle
 from tests.services.process import wait_until
+from watson.embedded.demo import collect_photographs
+from watson.events import DEFAULT_MODEL
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -61,6 +63,26 @@ def test_every_image_is_catalogued_or_quarantined_exactly_once(
     assert "nothing is off" in audit.stdout
     codes = {name: worker.stop() for name, worker in line.workers.items()}
     assert codes == dict.fromkeys(codes, 0)
+
+
+@pytest.mark.torch
+def test_photographs_come_out_named_and_masked_by_the_default_model(
+    line, kafka, cassandra, s3_client, topic_prefix, keyspace, bucket, tmp_path
+):
+    named = {"cat-chelsea.png": "Egyptian cat", "coffee.png": "espresso", "drum.jpg": "drum", "goose.jpg": "goose"}
+    collect_photographs(tmp_path / "demo")
+    for name in (*named, "broken-truncated.jpg"):
+        s3_client.upload_file(str(tmp_path / "demo" / name), bucket, f"photographs/{name}")
+    line.start()
+    submit(kafka, topic_prefix, bucket, DEFAULT_MODEL)
+    line.wait(lambda: line.complete(JOB), 240, "the job is complete")
+    uris = {name: f"s3://{bucket}/photographs/{name}" for name in (*named, "broken-truncated.jpg")}
+    good, broken = {uris[name] for name in named}, {uris["broken-truncated.jpg"]}
+    check(kafka, cassandra, s3_client, topic_prefix, keyspace, bucket, good, broken)
+    events = [json.loads(row["event"])["data"] for row in oracle.rows(cassandra, keyspace, "images", JOB)]
+    found = {event["original"]["uri"].rsplit("/", 1)[1]: event["masks"][0]["category"] for event in events}
+    assert found == named
+    assert "nothing is off" in line.cli("audit", JOB).stdout
 
 
 def test_with_two_segment_workers_and_a_kill_in_the_middle_nothing_is_lost_or_repeated(
