@@ -55,17 +55,16 @@ def stock_classes() -> None:
 
 def mark_before_emit() -> None:
     """A stage marks an event as done, and then emits its outcome."""
-    from watson.agents.chain import ChainLink, Outcome
+    from watson.agents.chain import ChainLink
+    from watson.events import decode
 
-    async def process(self: Any, record: Any, event: Any) -> str:
-        if self._marks.get(record.partition, event.id.bytes) is not None:
-            return "repeated"
-        outcome: Outcome = await self._run(record, event)
-        await self._marks.put(record.partition, event.id.bytes, outcome.to_bytes())
-        await self._emit(record, outcome, None)
-        return "emitted"
+    emit = ChainLink._emit
 
-    ChainLink._process = process
+    async def marked_emit(self: Any, record: Any, outcome: Any, redrive: str | None) -> None:
+        await self._marks.put(record.partition, decode(record).id.bytes, outcome.to_bytes())
+        await emit(self, record, outcome, redrive)
+
+    ChainLink._emit = marked_emit
 
 
 def acknowledge_before_emit() -> None:

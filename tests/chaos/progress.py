@@ -53,7 +53,9 @@ class Progress:
         start: dict[Place, int] | None = None
         for at, ends in list(self.samples):
             here = {place: end for place, end in ends.items() if place[0] == topic}
-            if at <= since or start is None:
+            if at <= since:
+                continue
+            if start is None:  # not the sample before: what grew between it and the fault would count
                 start = here
                 continue
             grown = [end > start[place] for place, end in here.items()]

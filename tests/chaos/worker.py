@@ -16,11 +16,11 @@ from watson.worker import run_worker
 
 
 def main(role: str) -> int:
+    if role == "segment":  # first: what a mutant does before it emits is not to be held back
+        hold_emissions(float(os.environ.get("WATSON_CHAOS_HELD", "0")))
     if role in os.environ.get("WATSON_CHAOS_ROLES", "").split(","):
         for name in filter(None, os.environ.get("WATSON_CHAOS_MUTANTS", "").split(",")):
             MUTANTS[name]()
-    if role == "segment":
-        hold_emissions(float(os.environ.get("WATSON_CHAOS_HELD", "0")))
     return run_worker(role, load_settings())
 
 
