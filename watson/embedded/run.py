@@ -132,7 +132,10 @@ class _Run:
         for attempt in range(1, _LINES + 1):
             try:
                 async with running_line(self._workplace, self._catalogue, say=self._say, on_kill=on_kill) as line:
-                    self._tell({"pages": line.pages}, f"Watch it at {line.pages} while it runs.")
+                    self._tell(
+                        {"pages": line.pages},
+                        f"Watch it at {line.pages} while it runs. Masks come once the model is loaded.",
+                    )
                     return await line.during(self._job(line.settings))
             except ProgramFailed as exc:
                 if exc.program.name != "broker" or attempt == _LINES:
