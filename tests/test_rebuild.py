@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from typing import Any
 
 import pytest
 
 from tests.ledger import JOB, PARTITIONS, Ledger, written
+from watson.agents.ports import partition_of
 from watson.errors import BrokerUnavailable, UserError
+from watson.events import ImageCatalogued, now
 from watson.rebuild import rebuild
 from watson.settings import Settings
+from watson.storage.catalogue import StageCount
+from watson.storage.sqlite import SqliteCatalogue
 
 pytestmark = pytest.mark.services
 
@@ -66,6 +71,31 @@ def test_a_catalogue_with_rows_lost_and_rows_invented_becomes_what_the_log_says(
     assert content(ledger) == before
     assert events == 19
     assert progress[-1] == (PARTITIONS - 1, events)
+
+
+def test_what_a_worker_counts_meanwhile_is_not_overwritten_by_what_was_so_before(ledger):
+    homes: set[int] = set()
+
+    class Busy(SqliteCatalogue):
+        """A worker has counted another image while the log is read."""
+
+        async def put_image(self, event: ImageCatalogued, **options: Any) -> None:
+            await super().put_image(event, **options)
+            home = partition_of(event.key.encode(), PARTITIONS)
+            if event.job == JOB:
+                homes.add(home)
+            await self.put_count(StageCount(job=event.job, stage="segmented", partition=home, count=50, time=now()))
+
+    async def run() -> dict[str, int]:
+        rows = Busy(ledger.database)
+        await rows.open()
+        await rebuild(ledger.settings, rows)
+        row = await rows.job(JOB)
+        await rows.close()
+        assert row is not None
+        return row.counts
+
+    assert asyncio.run(run())["segmented"] == 50 * len(homes)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from watson.agents.replay import replay
 from watson.agents.topics import verify_topics
 from watson.errors import Refused
-from watson.events import TOPICS, decode
+from watson.events import TOPICS, decode, now
 from watson.settings import Settings
 from watson.stages.project import Projector
 from watson.storage.catalogue import Catalogue
@@ -41,8 +41,8 @@ async def rebuild(
 
     Nothing is emptied before the broker has shown all topics with the right number of partitions.
 
-    A ``project`` worker may run meanwhile: both write the same rows. Records that cannot be decoded are passed over
-    here: their dead letters are in the log themselves.
+    A ``project`` worker may run meanwhile: both write the same rows, and its counts, which are newer, win. Records that
+    cannot be decoded are passed over here: their dead letters are in the log themselves.
 
     Args:
         settings: where the broker is.
@@ -60,6 +60,7 @@ async def rebuild(
     for partition in range(settings.partitions):
         projector = Projector(catalogue, _MemoryMarks())
         await projector.assign(partition)
+        since = now()  # what a worker counts from here on is newer than what is counted here
         async for record in replay(settings, list(TOPICS), partition):
             try:
                 event = decode(record)
@@ -69,6 +70,6 @@ async def rebuild(
             applied += 1
             if applied % 1000 == 0:
                 on_progress(partition, applied)
-        await projector.flush()
+        await projector.flush(at=since)
         on_progress(partition, applied)
     return applied

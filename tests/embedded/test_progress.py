@@ -109,6 +109,35 @@ async def test_a_terminal_gets_a_bar_for_each_stage(feed: Feed) -> None:
         assert text in out.getvalue()
 
 
+async def test_a_job_that_is_done_and_whose_counts_stay_short_is_not_waited_for_for_ever(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_COUNTS_SECONDS", 0.1)
+    await feed.say("complete", 3, discovered=3, catalogued=2)
+    console, out = _console()
+    row = await asyncio.wait_for(follow(feed.catalogue, JOB, console), 20)
+    assert row.counts["catalogued"] == 2
+    assert f"`watson audit {JOB}` says what is off" in out.getvalue()
+
+
+@pytest.mark.parametrize(("state", "told"), [("listing", False), ("draining", True)])
+def test_the_time_left_is_told_once_the_whole_source_is_listed(state: str, told: bool) -> None:
+    reading = Reading(state, 100, dict.fromkeys(progress.STAGES, 10), 0)
+    assert (" left" in progress._text_line(reading, 1.0)) is told
+    assert (orjson.loads(progress._json_line(reading, 1.0))["seconds_left"] is not None) is told
+
+
+async def test_each_bar_has_its_rate_also_while_the_total_grows(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    console, out = _console(terminal=True)
+    following = asyncio.create_task(follow(feed.catalogue, JOB, console))
+    for number in range(1, 8):
+        await feed.say("listing", 100 * number, discovered=100 * number, preprocessed=50 * number)
+        await asyncio.sleep(0.05)  # the rate is of time that passes
+    await feed.say("complete", 700, catalogued=700)
+    await asyncio.wait_for(following, 20)
+    assert "/s" in out.getvalue()
+
+
 async def test_once_shows_where_the_job_stands_and_returns(feed: Feed) -> None:
     await feed.say("listing", 5, discovered=5, preprocessed=3)
     console, out = _console()

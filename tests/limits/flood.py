@@ -37,6 +37,12 @@ async def flood(settings: Settings, events: Iterable[Event]) -> int:
 
 async def lag(settings: Settings, role: str, topics: Iterable[str]) -> int:
     """Records of the topics that the role's group has not committed."""
+    done, end = await progress(settings, role, topics)
+    return end - done
+
+
+async def progress(settings: Settings, role: str, topics: Iterable[str]) -> tuple[int, int]:
+    """Records of the topics that the role's group has committed, and all that there are."""
     places = [TopicPartition(settings.topic(name), part) for name in topics for part in range(settings.partitions)]
     group = settings.topic(f"watson-{role}")
     reader = AIOKafkaConsumer(bootstrap_servers=settings.brokers, group_id=group, enable_auto_commit=False)
@@ -44,6 +50,6 @@ async def lag(settings: Settings, role: str, topics: Iterable[str]) -> int:
     try:
         reader.assign(places)
         ends = await reader.end_offsets(places)
-        return sum([ends[place] - (await reader.committed(place) or 0) for place in places])
+        return sum([await reader.committed(place) or 0 for place in places]), sum(ends.values())
     finally:
         await reader.stop()

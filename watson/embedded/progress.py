@@ -26,6 +26,7 @@ _LINE_SECONDS = 5.0
 _RATE_SECONDS = 20.0
 _UNAVAILABLE_SECONDS = 60.0
 _NOTICE_SECONDS = 60.0
+_COUNTS_SECONDS = 30.0  # that counts may be behind the state of a job that is done
 
 
 class Stalled(WatsonError):  # noqa: N818 - says what happened
@@ -53,6 +54,11 @@ class Reading:
         listing = row.job.state in ("listing", "paused")
         total = max(row.job.listed, counts["discovered"]) if listing else counts["discovered"] or row.job.listed
         return cls(row.job.state, total, counts, row.counts.get("quarantined", 0))
+
+    @property
+    def listed(self) -> bool:
+        """Whether the whole source is listed, so that the total is one, and the time left can be told."""
+        return self.state not in ("submitted", "listing", "paused")
 
     @property
     def ended(self) -> int:
@@ -156,10 +162,18 @@ class _Follower:
             if reading != last:
                 last, moved, noticed = reading, clock(), False
             self._view.show(reading, rate.note(clock(), reading.ended))
-            if row is not None and reading.over:
+            if row is not None and (reading.over or self._settled(clock() - moved, reading)):
                 return row
             noticed = self._mind_stall(clock() - moved, reading, noticed=noticed)
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _settled(self, still: float, reading: Reading) -> bool:
+        """A job that is done, and whose counts did not come right: more waiting would not help."""
+        settled = reading.state in _FINAL and still > _COUNTS_SECONDS
+        if settled:
+            said = f"The job is {reading.state}, but its counts are not: `watson audit {self._job}` says what is off."
+            self._console.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        return settled
 
     def _mind_stall(self, still: float, reading: Reading, *, noticed: bool) -> bool:
         if self._stall_after is not None and still > self._stall_after:
@@ -210,7 +224,7 @@ def _json_line(reading: Reading, rate: float | None) -> str:
             **reading.counts,
             "quarantined": reading.quarantined,
             "pictures_per_second": round(rate, 2) if rate else None,
-            "seconds_left": round((reading.total - reading.ended) / rate) if rate else None,
+            "seconds_left": round((reading.total - reading.ended) / rate) if rate and reading.listed else None,
         }
     ).decode()
 
@@ -219,7 +233,9 @@ def _text_line(reading: Reading, rate: float | None) -> str:
     counts = ", ".join(f"{reading.counts[stage]:,} {stage}" for stage in STAGES)
     text = f"{reading.state}: {counts}, {reading.quarantined:,} quarantined of {reading.total:,}"
     if rate and not reading.over:
-        text += f", {rate:.1f} pictures/s, {_duration((reading.total - reading.ended) / rate)} left"
+        text += f", {rate:.1f} pictures/s"
+    if rate and reading.listed and not reading.over:
+        text += f", {_duration((reading.total - reading.ended) / rate)} left"
     return text
 
 
@@ -232,11 +248,16 @@ def _duration(seconds: float) -> str:
 
 
 class _RateColumn(ProgressColumn):
+    """The stage's own rate, and the time left where the total is known. rich's forgets its rate at each new total."""
+
     def render(self, task: Task) -> Text:
-        if task.finished or not task.speed:
+        rate = task.fields.get("rate")
+        if not rate or task.finished:
             return Text("")
-        left = f", {_duration(task.remaining / task.speed)} left" if task.remaining else ""
-        return Text(f"{task.speed:.1f}/s{left}", style="dim")
+        text = f"{rate:.1f}/s"
+        if task.fields["final"] and task.total:
+            text += f", {_duration((task.total - task.completed) / rate)} left"
+        return Text(text, style="dim")
 
 
 def _bars(console: Console) -> Progress:
@@ -246,7 +267,6 @@ def _bars(console: Console) -> Progress:
         MofNCompleteColumn(),
         _RateColumn(),
         console=console,
-        speed_estimate_period=_RATE_SECONDS,
     )
 
 
@@ -254,13 +274,16 @@ class _Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks = {stage: progress.add_task(stage, total=None) for stage in STAGES}
-        self._quarantined: int = 0
+        self._rates = {stage: _Rate() for stage in STAGES}
         self._row = progress.add_task("[red]quarantined", total=None, visible=False)
 
     def show(self, reading: Reading, rate: float | None) -> None:
-        del rate  # rich keeps one for each bar
+        del rate  # each bar has its own
+        clock = asyncio.get_running_loop().time()
         for stage, task in self._tasks.items():
+            done = reading.counts[stage]
             total = reading.target(stage) if reading.total or reading.over else None
-            self._progress.update(task, completed=reading.counts[stage], total=total)
+            own = self._rates[stage].note(clock, done)
+            self._progress.update(task, completed=done, total=total, rate=own, final=reading.listed)
         if reading.quarantined:
             self._progress.update(self._row, completed=reading.quarantined, total=max(reading.total, 1), visible=True)

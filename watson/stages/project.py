@@ -175,14 +175,17 @@ class Projector:
         for stage in PROJECTED_STAGES.values():
             self._count(partition, job, stage, 0)
 
-    async def flush(self) -> None:
+    async def flush(self, at: datetime | None = None) -> None:
         """Write the counts that changed. What fails is written at the next flush.
+
+        Args:
+            at: when they were so; None for now. The newest wins.
 
         Raises:
             Retriable: the catalogue is away.
         """
         changed, self._changed = self._changed, set()
-        at = now()
+        at = at or now()
         rows = [
             StageCount(job=job, stage=stage, partition=partition, count=self._counts[partition][job, stage], time=at)
             for partition, job, stage in changed
