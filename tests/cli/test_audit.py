@@ -14,7 +14,9 @@ from watson.events import REDRIVE, REPAIR, TOPICS, Record
 
 NUMBERS = {
     "job",
+    "state",
     "listed",
+    "unlisted",
     "discovered",
     "preprocessed",
     "segmented",
@@ -57,13 +59,13 @@ def test_a_finding_is_one_line_of_three_cells_whatever_the_source_lists(capsys):
 
 def test_a_job_of_which_images_are_in_flight_is_not_done_and_ends_with_1(watson, monkeypatch):
     async def audited(*_: object, **__: object) -> Audit:
-        return Audit("job", discovered=3, catalogued=1, in_flight=2)
+        return Audit("job", state="listing", unlisted=5, discovered=3, catalogued=1, in_flight=2)
 
     watson.migrate()
     monkeypatch.setattr("watson.audit.audit", audited)
     done = watson("audit", "job")
     assert done.code == 1
-    assert done.out.endswith("nothing is off, but the job is not done: audit it again then\n")
+    assert "nothing is off, but the job is not done: it is listing, 5 of its source are not listed" in done.out
 
 
 @pytest.mark.services

@@ -22,6 +22,9 @@ from watson.storage.objects import ObjectStore
 
 __all__ = ["Say", "audit", "audit_with_log"]
 
+_LISTED = (None, "draining", "complete")
+"""States in which all of the source was listed, as far as can be known."""
+
 Say = Callable[[str], None]
 """Called with a line for whoever waits."""
 
@@ -74,8 +77,9 @@ async def audit_with_log(
     if source:
         say("listing the source")
         await _check_source(result, log, settings)
-    say("reading the catalogue")
-    await check_catalogue(result, log, catalogue, patience)
+    if not result.running:
+        say("reading the catalogue")
+        await check_catalogue(result, log, catalogue, patience)
     say(f"checking the objects of {len(log.catalogued)} images")
     await check_objects(result, log, objects)
     return result, log
@@ -83,6 +87,7 @@ async def audit_with_log(
 
 def _check_ledger(result: Audit, log: JobLog) -> None:
     seen = log.seen
+    result.state = log.changed.state if log.changed is not None else None
     result.discovered = len(seen["image-discovered"])
     result.preprocessed, result.segmented = len(seen["preprocessed"]), len(seen["segmented"])
     result.catalogued, result.quarantined = len(seen["catalogued"]), len(log.quarantined)
@@ -106,8 +111,12 @@ async def _check_source(result: Audit, log: JobLog, settings: Settings) -> None:
             for entry in batch.entries:
                 key = image_key(entry.uri)
                 listed.add(key)
-                if key not in log.seen["image-discovered"]:
+                if key in log.seen["image-discovered"]:
+                    continue
+                if result.state in _LISTED:
                     result.add("not-discovered", key, f"in the source, not in the log: {entry.uri}")
+                else:
+                    result.unlisted += 1
     result.listed = len(listed)
     for image in sorted(log.seen["image-discovered"] - listed):
         result.add("not-in-source", image, f"discovered, but no longer in the source: {log.uris.get(image)}")

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 from uuid import UUID
 
+from watson.events import JobState
+
 __all__ = ["KINDS", "Audit", "Finding", "Kind"]
 
 Kind = Literal[
@@ -47,10 +49,17 @@ class Finding:
 
 @dataclass(slots=True)
 class Audit:
-    """The result. ``clean``: nothing is off; ``closed``: and nothing is in flight any more, so that the job is done."""
+    """The result. ``clean``: nothing is off; ``closed``: and the job is done, so that the ledger closes.
+
+    Attributes:
+        state: the job's newest, as the log says it; None where it says none.
+        unlisted: entries of the source that a listing which did not come to its end has not reached.
+    """
 
     job: str
+    state: JobState | None = None
     listed: int | None = None
+    unlisted: int = 0
     discovered: int = 0
     preprocessed: int = 0
     segmented: int = 0
@@ -67,8 +76,13 @@ class Audit:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is off and every image has ended."""
-        return self.clean and not self.in_flight
+        """Whether nothing is off, all of the source was listed and every image has ended."""
+        return self.clean and not (self.running or self.unlisted or self.in_flight)
+
+    @property
+    def running(self) -> bool:
+        """Whether rows are still being written, so that they cannot be held against a log that was read before."""
+        return self.state in ("listing", "draining")
 
     @property
     def counts(self) -> dict[str, int]:

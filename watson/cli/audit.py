@@ -32,8 +32,8 @@ def _audit(
     """Check that a job's ledger closes.
 
     Source, log, object store and catalogue must agree, and every object have the hash that its event states. Prints
-    each finding (docs/operations.md says what to do). Ends with 0 when nothing is off and every image has ended, else
-    with 1.
+    each finding (docs/operations.md says what to do). Ends with 0 when nothing is off and the job is done, else with 1.
+    Rows are compared once the job is done.
 
     With --repair, pictures, masks and rows that were lost or altered are made good through the running line: what
     the log says of them is sent again. Ends with 0 only if nothing is off after that.
@@ -104,7 +104,11 @@ def _print(result: Audit) -> None:
 def _verdict(result: Audit) -> str:
     if not result.clean:
         return f"{len(result.findings)} findings"
-    return "nothing is off" if result.closed else "nothing is off, but the job is not done: audit it again then"
+    if result.closed:
+        return "nothing is off"
+    unlisted = f", {result.unlisted} of its source are not listed" if result.unlisted else ""
+    rows = ", and its rows were not compared" if result.running else ""
+    return f"nothing is off, but the job is not done: it is {result.state}{unlisted}{rows}"
 
 
 def register(app: typer.Typer) -> None:

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from watson.cli.help import add
 from watson.cli.options import Job
 from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, open_objects
+from watson.storage.catalogue import JobRow
 
 __all__ = ["register"]
 
@@ -33,7 +34,7 @@ def _export(
     async def export() -> ExportSummary:
         settings = command_settings()
         async with open_catalogue(settings) as rows, open_objects(settings) as objects:
-            await job_or_error(rows, job)
+            _warn_unfinished(await job_or_error(rows, job))
             console = Console(stderr=True)
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
                 bar = progress.add_task("pictures", total=None)
@@ -50,6 +51,14 @@ def _export(
         f"wrote {done.pictures} pictures with {done.masks} masks to {out} ({done.quarantined} are quarantined); "
         f"open {done.gallery} in a browser"
     )
+
+
+def _warn_unfinished(row: JobRow) -> None:
+    ended = row.counts.get("catalogued", 0) + row.counts.get("quarantined", 0)
+    in_flight = max(0, row.counts.get("discovered", 0) - ended)
+    if row.job.state != "complete" or in_flight:
+        what = f"the job is {row.job.state}" + (f", {in_flight} of its pictures are in flight" if in_flight else "")
+        typer.echo(f"watson: {what}: this is the dataset as far as it is", err=True)
 
 
 def register(app: typer.Typer) -> None:

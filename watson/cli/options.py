@@ -29,7 +29,12 @@ Kind = Annotated[
     typer.Option(metavar="KIND", help="What the source is: directory, s3, list or open-images; guessed if not given."),
 ]
 Template = Annotated[
-    str | None, typer.Option(metavar="URI", help="URI of each row of open-images, with {subset} and {id}.")
+    str | None,
+    typer.Option(
+        metavar="URI",
+        help="URI of each row of open-images, with {subset} and {id}; "
+        "s3://open-images-dataset/{subset}/{id}.jpg if not given.",
+    ),
 ]
 LongSide = Annotated[int, typer.Option(min=32, max=8192, metavar="PIXELS", help="Larger pictures are scaled down.")]
 LeastScore = Annotated[float, typer.Option(min=0, max=1, metavar="SCORE", help="Masks that score less stay out.")]

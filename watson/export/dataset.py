@@ -196,6 +196,7 @@ class _Export:
             "version": 1,
             "job": job.job,
             "dataset": job.dataset,
+            "state": job.state,
             "source": job.source.model_dump(),
             "model": job.model,
             "options": job.options.model_dump(),
