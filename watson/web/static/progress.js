@@ -58,6 +58,8 @@ function show(element, job) {
     count.textContent = whole.format(job.counts[count.dataset.count]);
   }
   element.querySelector("[data-pace]").textContent = paceText(job);
+  const took = document.querySelector("[data-took]"); // only on the page of one job
+  if (took) took.textContent = duration(job.seconds) + (ENDED.has(job.state) ? "" : " so far");
 }
 
 async function poll() {
