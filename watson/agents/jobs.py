@@ -34,7 +34,7 @@ from watson.events import (
 from watson.settings import Settings
 from watson.stages.discover import JobMark, Part
 
-__all__ = ["FROM_THE_USER", "Job", "JobBoard"]
+__all__ = ["FROM_THE_USER", "JobBoard"]
 
 log = structlog.get_logger(__name__)
 

@@ -54,10 +54,9 @@ def _export(
 
 
 def _warn_unfinished(row: JobRow) -> None:
-    ended = row.counts.get("catalogued", 0) + row.counts.get("quarantined", 0)
-    in_flight = max(0, row.counts.get("discovered", 0) - ended)
-    if row.job.state != "complete" or in_flight:
-        what = f"the job is {row.job.state}" + (f", {in_flight} of its pictures are in flight" if in_flight else "")
+    if row.job.state != "complete" or row.in_flight:
+        flying = f", {row.in_flight} of its pictures are in flight" if row.in_flight else ""
+        what = f"the job is {row.job.state}{flying}"
         typer.echo(f"watson: {what}: this is the dataset as far as it is", err=True)
 
 

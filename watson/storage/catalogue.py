@@ -36,6 +36,12 @@ class JobRow(_Row):
     submitted_at: datetime
     counts: dict[str, int]
 
+    @property
+    def in_flight(self) -> int:
+        """Images that were discovered and have not ended, as far as the counts have come."""
+        ended = self.counts.get("catalogued", 0) + self.counts.get("quarantined", 0)
+        return max(0, self.counts.get("discovered", 0) - ended)
+
 
 class StageCount(_Row):
     """The absolute number of distinct images of a job that passed a stage, in one partition."""

@@ -41,7 +41,7 @@ def job_document(row: JobRow, at: datetime) -> dict[str, Any]:
         "listed": job.listed,
         "expected": max(counts["discovered"], job.listed if job.state in _UNFINISHED else 0),
         "counts": counts,
-        "in_flight": max(0, counts["discovered"] - done),
+        "in_flight": row.in_flight,
         "seconds": seconds,
         "rate": done / seconds if seconds else 0.0,
         "links": {"page": f"/jobs/{quote(job.job, safe='')}", "self": f"/api/v1/jobs/{quote(job.job, safe='')}"},
