@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     device: str = "cpu"
     batch_size: int = Field(8, ge=1, description="pictures the model sees at once")
     batch_wait: Seconds = Field(0.05, description="seconds that a batch waits to fill")
+    models_dir: Path = Field(
+        Path(".watson/models"), description="fetched weights, by sha256; workers of one machine may share it"
+    )
     models_loaded: int = Field(2, ge=1, description="models kept in memory by one segment worker")
     max_pixels: int = Field(200_000_000, ge=1, description="of an original; more is taken for a decompression bomb")
     max_bytes: int = Field(256_000_000, ge=1, description="of an original file")

@@ -5,6 +5,7 @@ import asyncio
 from tests.agents.fakes import MemoryLog, MemoryMarks, catalogued, quarantined, record_of
 from watson.agents.jobs import JobBoard
 from watson.agents.lister import Listings
+from watson.agents.models import Resolved
 from watson.agents.ports import Outbox, partition_of
 from watson.agents.tracker import Tracker
 from watson.errors import ReasonCode, Refused
@@ -29,7 +30,8 @@ PARTITIONS = 4
 async def known_model(reference):
     if reference == "unknown":
         raise Refused(ReasonCode.MODEL_UNKNOWN, "there is no model 'unknown'")
-    return ModelRegistered(name="m", model_version="1", model_kind="k", weights_sha256="0" * 64, categories=("cat",))
+    brought = ModelRegistered(name="m", model_version="1", model_kind="k", weights_sha256="0" * 64, categories=("cat",))
+    return Resolved(brought.key, brought)
 
 
 def good(event: ImageDiscovered) -> ImageEvent:

@@ -98,7 +98,7 @@ def test_every_command_and_option_that_any_page_or_message_names_exists():
     [
         ("WATSON_PARTITIONS=3 watson topics create", None),
         ("watson jobs", None),
-        ("watson models add", "there is no models"),
+        ("watson metals add", "there is no metals"),
         ("watson jobs stop", "there is no stop"),
         ("watson audit {job} --mend", "there are no {'--mend'}"),
     ],

@@ -38,7 +38,7 @@ def test_what_is_wrong_is_said_before_the_broker_is_asked(watson, photographs, a
 @pytest.mark.services
 def test_a_manifest_says_all_that_was_asked_for(watson, photographs, cluster):
     done = watson(
-        "submit", photographs, "--dataset", "street", "--job", "street-1", "--model", "m@2", "--long-side", 512,
+        "submit", photographs, "--dataset", "street", "--job", "street-1", "--model", "test-threshold@2", "--long-side", 512,
         "--least-score", 0.25, "--least-area", 0.5, "--category", "cat", "--category", "dog", "--weight", 3,
     )  # fmt: skip
     assert done.out == "submitted job street-1; follow it with: watson status street-1\n"
@@ -48,7 +48,7 @@ def test_a_manifest_says_all_that_was_asked_for(watson, photographs, cluster):
         "job": "street-1",
         "dataset": "street",
         "source": {"kind": "directory", "uri": str(photographs), "template": None},
-        "model": "m@2",
+        "model": "test-threshold@2",
         "options": {
             "long_side": 512,
             "rules": {"least_score": 0.25, "least_area": 0.5, "categories": ("cat", "dog")},

@@ -21,7 +21,9 @@ from watson.events import (
     ManifestSubmitted,
     MaskRecord,
     MaskSummary,
+    ModelEvaluated,
     ModelRegistered,
+    ModelWithdrawn,
     Normalised,
     Original,
     PartitionProgressed,
@@ -104,6 +106,13 @@ EXAMPLES: dict[str, Event] = {
             time=TIME, name="efficientnet-lite0-cam", model_version="0123456789ab",
             model_kind="efficientnet-lite0-cam", weights_sha256=WEIGHTS_SHA, categories=("tabby", "beagle"),
             licence="Apache-2.0", description="class activation maps, refined", metrics={"top1": 0.85},
+            weights_size=13_000_000, configuration={"areas": [288, 416], "foreground": {"side": 256}, "smooth": True},
+            base="efficientnet_lite0", dataset="0123456789ab",
+        ),
+        ModelWithdrawn(time=TIME, name="efficientnet-lite0-cam", model_version="0123456789ab"),
+        ModelEvaluated(
+            time=TIME, name="efficientnet-lite0-cam", model_version="0123456789ab", dataset="0123456789ab",
+            images=200, metrics={"mean_iou": 0.444, "iou/tabby": 0.5},
         ),
     )
 }  # fmt: skip
@@ -113,5 +122,8 @@ OLD: dict[tuple[str, int], Event] = {
         update={"accused": 0, "retried": 0, "round": 0, "accusation": ""}
     ),
     ("job-changed", 1): EXAMPLES["job-changed"].model_copy(update={"resumes": 0}),
+    ("model-registered", 1): EXAMPLES["model-registered"].model_copy(
+        update={"weights_size": 0, "configuration": {}, "base": "", "dataset": ""}
+    ),
 }
 """Kind and version → what a golden example decodes to that was written before today's event had all its fields."""

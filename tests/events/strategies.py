@@ -12,7 +12,7 @@ from uuid import UUID
 
 import annotated_types as limits
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, BaseModel, StringConstraints
+from pydantic import AwareDatetime, BaseModel, JsonValue, StringConstraints
 from pydantic.fields import FieldInfo
 
 from watson.events import Event
@@ -23,6 +23,16 @@ NAMES = st.text(string.ascii_letters + string.digits, min_size=1, max_size=1).fl
 HASHES = st.text("0123456789abcdef", min_size=64, max_size=64)
 TIMES = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
 TEXTS = st.characters(exclude_categories=["Cs"])  # JSON in UTF-8 has no lone surrogates
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(-1e9, 1e9, allow_subnormal=False)
+    | st.text(TEXTS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(TEXTS), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 def events(kind: type[Event]) -> st.SearchStrategy[Any]:
@@ -40,6 +50,8 @@ def _limits_of(field: FieldInfo) -> list[Any]:
 
 
 def _of(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - a case each
+    if annotation is JsonValue:
+        return JSON
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _of(arguments[0], [*arguments[1:], *metadata])

@@ -27,7 +27,7 @@ def test_kinds_are_unique_and_each_has_an_example() -> None:
         ("segmented", ["image-segmented"], "delete"),
         ("catalogued", ["image-catalogued"], "delete"),
         ("dead-letters", ["image-quarantined"], "delete"),
-        ("models", ["model-registered"], "compact"),
+        ("models", ["model-registered", "model-withdrawn", "model-evaluated"], "compact"),
     ],
 )
 def test_the_topic_table_is_as_designed(topic: str, kinds: list[str], cleanup: str) -> None:

@@ -22,9 +22,9 @@ class Shelf:
         self.go = threading.Event()
         self.go.set()
 
-    def __call__(self, reference: str) -> Segmenter:
+    async def __call__(self, reference: str) -> Segmenter:
         self.loads.append(reference)
-        self.go.wait(20)
+        await asyncio.to_thread(self.go.wait, 20)
         if self.failures:
             raise self.failures.pop(0)
         return threshold.load()

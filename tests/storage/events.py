@@ -13,7 +13,9 @@ from watson.events import (
     JobChanged,
     JobOptions,
     MaskRecord,
+    ModelEvaluated,
     ModelRegistered,
+    ModelWithdrawn,
     Normalised,
     Original,
     Source,
@@ -99,6 +101,24 @@ def changed(job: str, **changes: Any) -> JobChanged:
         "listed": 3,
     }
     return JobChanged(**{**fields, **changes})
+
+
+def evaluated(name: str, model_version: str, dataset: str, **changes: Any) -> ModelEvaluated:
+    """How a model did on a dataset of ten images."""
+    fields: dict[str, Any] = {
+        "time": NOON,
+        "name": name,
+        "model_version": model_version,
+        "dataset": dataset,
+        "images": 10,
+        "metrics": {"mean_iou": 1 / 3},
+    }
+    return ModelEvaluated(**{**fields, **changes})
+
+
+def withdrawn(name: str, model_version: str, *, time: datetime = NOON) -> ModelWithdrawn:
+    """The end of a model version."""
+    return ModelWithdrawn(time=time, name=name, model_version=model_version)
 
 
 def registered(name: str, model_version: str, **changes: Any) -> ModelRegistered:

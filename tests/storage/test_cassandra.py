@@ -17,12 +17,13 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import RoundRobinPolicy
 
 from tests.services import CassandraEndpoint
-from tests.storage.events import at, catalogued, changed, quarantined, registered
+from tests.storage.events import at, catalogued, changed, evaluated, quarantined, registered
 from tests.storage.proxy import Proxy
 from watson.errors import ReasonCode, Retriable, UserError
 from watson.events import now
 from watson.settings import Settings
 from watson.storage.cassandra import CassandraCatalogue
+from watson.storage.schema_steps import schema_steps
 
 pytestmark = pytest.mark.services
 
@@ -68,7 +69,7 @@ async def test_migrations_at_the_same_time_do_each_step_once(
     settings: Settings, cassandra: CassandraEndpoint, keyspace: str
 ) -> None:
     outcomes = await asyncio.gather(*(CassandraCatalogue(settings).migrate() for _ in range(3)))
-    assert sorted(outcomes) == [[], [], ["0001_tables"]]
+    assert sorted(outcomes) == [[], [], [step.name for step in schema_steps("cql")]]
     assert _run(cassandra, f"SELECT * FROM {keyspace}.schema_lock") == [[]]
 
 
@@ -221,13 +222,14 @@ async def test_rows_that_were_deleted_by_hand_come_back_only_at_a_time_after_tha
     store: CassandraCatalogue, cassandra: CassandraEndpoint, keyspace: str
 ) -> None:
     image, letter, model = catalogued("j", "a", ("cat", "dog")), quarantined("j", "b"), registered("m", "1")
-    tables = ("images", "masks", "dead_letters", "dead_letters_by_reason", "models", "jobs")
+    tables = ("images", "masks", "dead_letters", "dead_letters_by_reason", "models", "jobs", "evaluations")
 
     async def put(at: datetime | None) -> list[list[Any]]:
         await store.put_image(image, at=at)
         await store.put_dead_letter(letter, resolved=False, at=at)
         await store.put_model(model, at=at)
         await store.put_submitted("j", image.time, at=at)
+        await store.put_evaluation(evaluated("m", "1", "north"), at=at)
         return _run(cassandra, *(f"SELECT * FROM {keyspace}.{table}" for table in tables))
 
     before = await put(None)
@@ -239,6 +241,7 @@ async def test_rows_that_were_deleted_by_hand_come_back_only_at_a_time_after_tha
         *(f"DELETE FROM {keyspace}.{table} WHERE job = 'j' AND bucket = {other}" for table in tables[2:4]),
         f"DELETE FROM {keyspace}.models WHERE shard = {before[4][0].shard}",
         f"DELETE FROM {keyspace}.jobs WHERE shard = {before[5][0].shard}",
+        f"DELETE FROM {keyspace}.evaluations WHERE shard = {before[6][0].shard}",
     )
-    assert await put(None) == [[]] * 6, "the deletions hide what was written at the events' own time"
+    assert await put(None) == [[]] * 7, "the deletions hide what was written at the events' own time"
     assert await put(now()) == before

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.storage.events import NOON, at, catalogued, changed, quarantined, registered
+from tests.storage.events import NOON, at, catalogued, changed, evaluated, quarantined, registered, withdrawn
 from watson.errors import ReasonCode, UserError
 from watson.events import image_key
 from watson.settings import Settings
@@ -469,6 +469,40 @@ async def test_models_are_listed_by_name_and_time(store: Catalogue, job: str) ->
     assert mine == sorted(events, key=lambda event: (event.name, event.time))
 
 
+@pytest.mark.parametrize("first", ["registered", "withdrawn"])
+async def test_a_withdrawn_model_is_not_listed_until_it_is_registered_later(
+    store: Catalogue, job: str, first: str
+) -> None:
+    model = registered(job, "1", time=at(0))
+    puts = [store.put_model(model), store.put_model_withdrawn(withdrawn(job, "1", time=at(1)))]
+    for put in puts if first == "registered" else reversed(puts):
+        await put
+    assert [event for event in await store.models() if event.name == job] == []
+    again = model.model_copy(update={"time": at(2)})
+    await store.put_model(again)
+    assert [event for event in await store.models() if event.name == job] == [again]
+
+
+@pytest.mark.parametrize("first", ["registered", "withdrawn"])
+async def test_a_model_that_was_registered_and_withdrawn_in_one_microsecond_stays(
+    store: Catalogue, job: str, first: str
+) -> None:
+    model = registered(job, "1", time=at(0))
+    puts = [store.put_model(model), store.put_model_withdrawn(withdrawn(job, "1", time=at(0)))]
+    for put in puts if first == "registered" else reversed(puts):
+        await put
+    assert [event for event in await store.models() if event.name == job] == [model]
+
+
+async def test_the_newest_evaluation_on_each_dataset_counts(store: Catalogue, job: str) -> None:
+    events = [evaluated(job, version, dataset, time=at(5)) for version in "12" for dataset in ("north", "south")]
+    for event in events:
+        await store.put_evaluation(event)
+        await store.put_evaluation(event.model_copy(update={"time": at(4), "images": 3}))
+    mine = [event for event in await store.evaluations() if event.name == job]
+    assert sorted(mine, key=lambda event: event.key) == events
+
+
 async def test_datasets_name_their_jobs(store: Catalogue, job: str) -> None:
     for number in range(2):
         await store.put_job(changed(f"{job}-{number}", dataset=f"{job}-set", time=at(number)))
@@ -483,12 +517,14 @@ async def test_a_wiped_catalogue_is_empty_and_takes_the_replay(store: Catalogue,
         await store.put_image(catalogued(job, "a", ("dog",), time=at(1)))
         await store.put_dead_letter(quarantined(job, "b"), resolved=False)
         await store.put_model(registered(job, "1"))
+        await store.put_evaluation(evaluated(job, "1", "north"))
 
     await put()
     before = await _rows(store, job)
     await store.wipe()
     assert await store.jobs() == []
     assert list(await store.models()) == []
+    assert list(await store.evaluations()) == []
     assert await _rows(store, job) == {"job": None, "images": [], "masks": {}, "categories": {}, "letters": []}
     await put()
     assert await _rows(store, job) == before

@@ -7,7 +7,6 @@ twice; a redelivered image event changes nothing.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import structlog
@@ -16,32 +15,18 @@ from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.jobs import FROM_THE_USER, JobBoard
 from watson.agents.lister import Listings
 from watson.agents.loop import Loop
+from watson.agents.models import ModelResolver
 from watson.agents.ports import Outbox
 from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.role import RoleApp
 from watson.agents.tracker import CHECK_SECONDS, SAID_SECONDS, Tracker
 from watson.errors import Refused
-from watson.events import CHAIN, Event, ModelRegistered, PartitionProgressed, Record
-from watson.model.registry import resolve
+from watson.events import CHAIN, Event, PartitionProgressed, Record
 from watson.settings import Settings
 
 __all__ = ["build"]
 
 log = structlog.get_logger(__name__)
-
-
-async def resolve_model(reference: str) -> ModelRegistered:
-    """What is known of a model by its name or name@version. Raises `Refused` (``model-unknown``)."""
-    info = await asyncio.to_thread(resolve, reference)  # reads the weights' hash the first time
-    return ModelRegistered(
-        name=info.name,
-        model_version=info.version,
-        model_kind=info.kind,
-        weights_sha256=info.weights_sha256,
-        categories=info.categories,
-        licence=info.licence,
-        description=info.description,
-    )
 
 
 class _Discover:
@@ -50,7 +35,9 @@ class _Discover:
     def __init__(self, app: RoleApp, settings: Settings) -> None:
         self._outbox = Outbox(app, "discover", settings.topic_prefix, settings.partitions)
         self.tracker = Tracker(app.mark_table("images", source="image-discovered"), self._outbox, settings)
-        self.board = JobBoard(app.mark_table("jobs", source="jobs"), self._outbox, resolve_model, settings)
+        models = ModelResolver(settings)
+        app.ends_by_itself = models.busy
+        self.board = JobBoard(app.mark_table("jobs", source="jobs"), self._outbox, models, settings)
         self.listings = Listings(self.board, self._outbox, settings, app.crash_soon)
 
     async def handle(self, record: Record, event: Event) -> str:

@@ -13,6 +13,7 @@ from time import monotonic
 import structlog
 
 from watson.agents.job import Job
+from watson.agents.models import Resolved
 from watson.agents.ports import Marks, Outbox
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode, Refused
@@ -26,7 +27,6 @@ from watson.events import (
     JobResumed,
     JobState,
     ManifestSubmitted,
-    ModelRegistered,
     PartitionProgressed,
     Record,
     RetryRequested,
@@ -38,7 +38,7 @@ __all__ = ["FROM_THE_USER", "JobBoard"]
 
 log = structlog.get_logger(__name__)
 
-ResolveModel = Callable[[str], Awaitable[ModelRegistered]]
+ResolveModel = Callable[[str], Awaitable[Resolved]]
 """Name or name@version → the model; raises Refused (``model-unknown``)."""
 
 FROM_THE_USER = ManifestSubmitted | JobCancelled | JobPaused | JobResumed
@@ -128,8 +128,9 @@ class JobBoard:
             mark = JobMark(manifest=manifest, model=manifest.model, state="failed", message=why, **counted_on)
             await self._save(Job(home, mark))
             return "quarantined"
-        await self._outbox.send(model)
-        mark = JobMark(manifest=manifest, model=f"{model.name}@{model.model_version}", **counted_on)
+        if model.announce is not None:
+            await self._outbox.send(model.announce)
+        mark = JobMark(manifest=manifest, model=model.reference, **counted_on)
         job = Job(home, mark, parts=known.parts if known is not None else {})
         await self._save(job)
         self.on_active(job)

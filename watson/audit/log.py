@@ -22,6 +22,7 @@ from watson.events import (
     JobChanged,
     ManifestSubmitted,
     ModelRegistered,
+    ModelWithdrawn,
     decode,
 )
 from watson.settings import Settings
@@ -42,7 +43,7 @@ class JobLog:
         catalogued: the newest event of each image.
         letters: the newest of each id (one an image and stage).
         references: models that images of this job name, ``name@version``.
-        models: all that are registered, by reference.
+        models: all that are registered and were not withdrawn, by reference.
     """
 
     job: str
@@ -75,6 +76,8 @@ class JobLog:
         """Take note of one event of whatever job."""
         if isinstance(event, ModelRegistered):
             self.models[event.key] = event
+        elif isinstance(event, ModelWithdrawn):
+            self.models.pop(event.key, None)
         elif getattr(event, "job", None) == self.job:
             self._take(event)
 

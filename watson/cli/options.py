@@ -16,6 +16,7 @@ __all__ = [
     "LongSide",
     "MaybeJob",
     "Model",
+    "ModelOrFile",
     "Reason",
     "Template",
 ]
@@ -24,6 +25,10 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="Job id.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for machines.")]
 
 Model = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Model name, or name@version.")]
+ModelOrFile = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="MODEL", help="Model name, or the TOML or JSON file of a model of your own."),
+]
 Kind = Annotated[
     str | None,
     typer.Option(metavar="KIND", help="What the source is: directory, s3, list or open-images; guessed if not given."),

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from watson.cli.help import add
 from watson.cli.manifest import job_options, source_of
-from watson.cli.options import Categories, Kind, LeastArea, LeastScore, LongSide, Model, Template
+from watson.cli.options import Categories, Kind, LeastArea, LeastScore, LongSide, ModelOrFile, Template
 from watson.cli.printing import print_json
 from watson.cli.session import in_loop
 from watson.events import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from watson.model.preparing import ReadyModel
 
 __all__ = ["register"]
 
@@ -26,7 +32,7 @@ def _run(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", metavar="NAME", help="Its name; that of DIR if not given.")
     ] = None,
-    model: Model = DEFAULT_MODEL,
+    model: ModelOrFile = DEFAULT_MODEL,
     kind: Kind = None,
     template: Template = None,
     long_side: LongSide = 1024,
@@ -45,27 +51,46 @@ def _run(
 
     Examples:
       watson run ~/photographs --out dataset
+      watson run ~/photographs --out street --model street/model.toml
       watson run s3://photos/2026/ --out cats --category "tabby cat" \
         --category "tiger cat"
     """
     from watson.embedded.run import run  # noqa: PLC0415 - everything is loaded only here
 
     console = Console(stderr=as_json, emoji=False)
-    summary = in_loop(
-        run(
-            source_of(photos, kind, template),
-            out,
-            dataset=dataset or _name_of(out),
-            model=model,
-            options=job_options(long_side, least_score, least_area, category),
-            json_output=as_json,
-            console=console,
+    source, options = source_of(photos, kind, template), job_options(long_side, least_score, least_area, category)
+    with _own_model(model) as own:
+        summary = in_loop(
+            run(
+                source,
+                out,
+                dataset=dataset or _name_of(out),
+                model=model if own is None else own,
+                options=options,
+                json_output=as_json,
+                console=console,
+            )
         )
-    )
     if as_json:
         print_json(summary.to_json())
     else:
         summary.show(console)
+
+
+@contextmanager
+def _own_model(model: str) -> Iterator[ReadyModel | None]:
+    """A model that is named by its file, checked and ready to be registered; None where it is named by its name."""
+    if not model.lower().endswith((".toml", ".json")):
+        yield None
+        return
+    from watson.model.description import read_description  # noqa: PLC0415 - only here
+    from watson.model.preparing import prepare  # noqa: PLC0415 - only here
+
+    description = read_description(Path(model))
+    with tempfile.TemporaryDirectory(prefix="watson-model-") as folder:
+        with Console(stderr=True, emoji=False).status(f"checking {description.name}"):
+            ready = prepare(description, Path(folder))
+        yield ready
 
 
 def _name_of(out: Path) -> str:

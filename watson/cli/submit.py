@@ -11,10 +11,10 @@ from watson.cli.manifest import job_options, make_manifest, source_of
 from watson.cli.options import Categories, Json, Kind, LeastArea, LeastScore, LongSide, Model, Template
 from watson.cli.printing import print_json
 from watson.cli.session import command_settings, in_loop
-from watson.events import DEFAULT_MODEL, ManifestSubmitted
+from watson.events import DEFAULT_MODEL, JobOptions, ManifestSubmitted, ModelRegistered, Source
 from watson.settings import Settings
 
-__all__ = ["register"]
+__all__ = ["register", "submit_job"]
 
 
 def _submit(
@@ -47,20 +47,37 @@ def _submit(
         --template 's3://open-images-dataset/{subset}/{id}.jpg'
     """
     options = job_options(long_side, least_score, least_area, category, weight)
-    manifest = make_manifest(source_of(source, kind, template), dataset, job, model, options)
-    in_loop(_send(command_settings(), manifest))
+    manifest = in_loop(submit_job(command_settings(), source_of(source, kind, template), dataset, job, model, options))
     if as_json:
         print_json({"job": manifest.job, "dataset": dataset})
     else:
         typer.echo(f"submitted job {manifest.job}; follow it with: watson status {manifest.job}")
 
 
-async def _send(settings: Settings, manifest: ManifestSubmitted) -> None:
-    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+async def submit_job(
+    settings: Settings, source: Source, dataset: str, job: str | None, model: str, options: JobOptions
+) -> ManifestSubmitted:
+    """Send a manifest, with the version that the name of a registered model means now; returns what was sent.
 
-    await verify_topics(settings, [settings.topic(manifest.topic)])
+    The version of a model that Watson brings is that of the workers' code, which this command does not know.
+
+    Raises:
+        UserError: a name is not acceptable, or there is no such model.
+        BrokerUnavailable: no broker answers.
+    """
+    from watson.agents.models import choose, registered_models  # noqa: PLC0415 - aiokafka only where it is used
+    from watson.agents.publish import publish  # noqa: PLC0415 - see above
+    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+    from watson.model.registry import is_built_in  # noqa: PLC0415 - see above
+
+    manifest = make_manifest(source, dataset, job, model, options)  # what is wrong with it is said without a broker
+    topics = [ManifestSubmitted.topic, ModelRegistered.topic]
+    await verify_topics(settings, map(settings.topic, topics))
+    if not is_built_in(model):
+        resolved = choose(model, await registered_models(settings)).key
+        manifest = make_manifest(source, dataset, job, resolved, options)
     await publish(settings, [manifest])
+    return manifest
 
 
 def register(app: typer.Typer) -> None:

@@ -110,6 +110,7 @@ def environment(workplace: Workplace, brokers: str = "") -> dict[str, str]:
         "WATSON_PARTITIONS": str(_PARTITIONS),
         "WATSON_OBJECTS": f"file:{root / workplace.objects.name}",
         "WATSON_CATALOGUE": f"sqlite:{root / workplace.catalogue.name}",
+        "WATSON_MODELS_DIR": str(root / workplace.models.name),
         "WATSON_TABLE_STORE": "rocksdb",
         "WATSON_STATE_DIR": str(root / workplace.state.name),
         "WATSON_WEB_HOST": "127.0.0.1",

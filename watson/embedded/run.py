@@ -14,6 +14,7 @@ import orjson
 from rich.console import Console
 
 from watson.agents.publish import publish
+from watson.agents.register_model import register_model
 from watson.embedded.interrupts import interruptible
 from watson.embedded.line import environment, running_line
 from watson.embedded.progress import Stalled, follow
@@ -23,10 +24,12 @@ from watson.embedded.workplace import Workplace, claim
 from watson.errors import UserError, WatsonError
 from watson.events import DEFAULT_MODEL, JobOptions, ManifestSubmitted, Source
 from watson.export.dataset import ExportSummary, export_dataset
+from watson.model.preparing import ReadyModel
 from watson.settings import Settings, load_settings
 from watson.storage.catalogue import Catalogue, JobRow
 from watson.storage.connect_catalogue import catalogue as connect_catalogue
 from watson.storage.connect_objects import object_store
+from watson.storage.objects import ObjectStore
 
 __all__ = ["JobFailed", "job_id", "run"]
 
@@ -55,7 +58,7 @@ async def run(
     out: Path,
     *,
     dataset: str = "dataset",
-    model: str = DEFAULT_MODEL,
+    model: str | ReadyModel = DEFAULT_MODEL,
     options: JobOptions | None = None,
     json_output: bool = False,
     console: Console | None = None,
@@ -69,7 +72,7 @@ async def run(
         source: where the pictures are; of a directory, an absolute path.
         out: directory of the dataset; work files go to ``out/.watson``.
         dataset: its name.
-        model: name or name@version.
+        model: name or name@version of a model that Watson brings, or one that is to be registered.
         options: of the job.
         json_output: progress as JSON lines on standard error; nothing else is printed.
         console: where progress goes; standard error for ``json_output``, else standard output.
@@ -86,13 +89,15 @@ async def run(
     options = options or JobOptions()
     started = time.monotonic()
     console = console or Console(stderr=json_output, emoji=False)
+    name = model if isinstance(model, str) else model.card.reference
     manifest = ManifestSubmitted(
-        job=job_id(source, dataset, model, options), dataset=dataset, source=source, model=model, options=options
+        job=job_id(source, dataset, name, options), dataset=dataset, source=source, model=name, options=options
     )
+    own = None if isinstance(model, str) else model
     with claim(out) as workplace:
         settings = load_settings(**_fields(environment(workplace)))
         async with interruptible(console) as interrupts, _catalogue(settings) as catalogue:
-            work = _Run(manifest, workplace, catalogue, console, json=json_output, stall_after=stall_after)
+            work = _Run(manifest, workplace, catalogue, console, json=json_output, stall_after=stall_after, model=own)
             row = await work.to_the_end(interrupts.on_force)
             summary = await work.export(settings, out)
     return RunSummary.of(row, summary, seconds=time.monotonic() - started)
@@ -119,6 +124,7 @@ class _Run:
         *,
         json: bool,
         stall_after: float,
+        model: ReadyModel | None,
     ) -> None:
         self._manifest = manifest
         self._workplace = workplace
@@ -126,6 +132,7 @@ class _Run:
         self._console = console
         self._json = json
         self._stall_after = stall_after
+        self._model = model
 
     async def to_the_end(self, on_kill: Callable[[Callable[[], None]], None]) -> JobRow:
         """Run the line until the job has ended and all of it is in the catalogue; a new line where the broker dies."""
@@ -146,6 +153,9 @@ class _Run:
         raise AssertionError("the last attempt returns or raises")
 
     async def _job(self, settings: Settings) -> JobRow:
+        if self._model is not None:
+            async with _objects(settings) as objects:
+                await register_model(self._model, objects, settings)
         await publish(settings, [self._manifest])
         row = await follow(
             self._catalogue, self._manifest.job, self._console, json=self._json, stall_after=self._stall_after
@@ -192,12 +202,8 @@ class _Run:
 
     async def export(self, settings: Settings, out: Path) -> ExportSummary:
         """Write the dataset from the catalogue and the objects."""
-        objects = object_store(settings)
-        await objects.open()
-        try:
+        async with _objects(settings) as objects:
             return await export_dataset(self._catalogue, objects, self._manifest.job, out)
-        finally:
-            await objects.close()
 
     def _say(self, message: str) -> None:
         self._tell({"message": message}, message, style="yellow")
@@ -216,6 +222,16 @@ async def _catalogue(settings: Settings) -> AsyncIterator[Catalogue]:
         yield catalogue
     finally:
         await catalogue.close()
+
+
+@asynccontextmanager
+async def _objects(settings: Settings) -> AsyncIterator[ObjectStore]:
+    objects = object_store(settings)
+    await objects.open()
+    try:
+        yield objects
+    finally:
+        await objects.close()
 
 
 def _fields(variables: dict[str, str]) -> dict[str, str]:

@@ -28,6 +28,11 @@ class Workplace:
         return self.root / "objects"
 
     @property
+    def models(self) -> Path:
+        """Weights of registered models, as the segment worker fetched them."""
+        return self.root / "models"
+
+    @property
     def catalogue(self) -> Path:
         """SQLite."""
         return self.root / "catalogue.db"

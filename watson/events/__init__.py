@@ -25,7 +25,7 @@ from watson.events.manifest import (
     Rules,
     Source,
 )
-from watson.events.model import ModelRegistered
+from watson.events.model import ModelEvaluated, ModelRegistered, ModelWithdrawn
 from watson.events.quarantine import FailedRecord, ImageQuarantined
 from watson.events.topics import CHAIN, EVENT_TYPES, TOPICS, TopicSpec
 
@@ -57,7 +57,9 @@ __all__ = [
     "ManifestSubmitted",
     "MaskRecord",
     "MaskSummary",
+    "ModelEvaluated",
     "ModelRegistered",
+    "ModelWithdrawn",
     "Normalised",
     "Original",
     "PartitionProgressed",

@@ -32,6 +32,9 @@ Topic names carry the prefix `WATSON_TOPIC_PREFIX` where that is set.
 
 _FORMATS = {"uuid": "UUID", "date-time": "date and time, ISO 8601 with zone", "binary": "base64", "base64url": "base64"}
 
+_ANY = "JsonValue"
+"""Pydantic's name for whatever JSON can say."""
+
 
 def reference() -> str:
     """The whole page, Markdown."""
@@ -43,7 +46,7 @@ def reference() -> str:
             nested.update(schema.get("$defs", {}))
             parts.append(_event_section(event, schema))
     parts.append("## Parts of events\n")
-    parts.extend(_part_section(name, nested[name]) for name in sorted(nested))
+    parts.extend(_part_section(name, nested[name]) for name in sorted(nested.keys() - {_ANY}))
     return "\n".join(parts)
 
 
@@ -54,7 +57,7 @@ def _topic_table() -> str:
 
 def _topic_row(spec: TopicSpec) -> str:
     events = ", ".join(f"[`{event.__name__}`](#{event.__name__.lower()})" for event in spec.events)
-    keys = "; ".join(dict.fromkeys(_first_line(event.key) for event in spec.events))
+    keys = " ".join(dict.fromkeys(_first_line(event.key) for event in spec.events))
     kept = "newest of each key" if spec.cleanup == "compact" else "for ever" if spec.retention_ms < 0 else "for a time"
     return f"| `{spec.name}` | {events} | {keys} | {spec.written_by} | {kept} |"
 
@@ -92,7 +95,7 @@ def _field_rows(schema: dict[str, Any]) -> Iterator[str]:
 def _type(field: dict[str, Any]) -> str:
     if "$ref" in field:
         name = field["$ref"].rsplit("/", 1)[1]
-        return f"[{name}](#{name.lower()})"
+        return "any JSON value" if name == _ANY else f"[{name}](#{name.lower()})"
     if "anyOf" in field:
         return " or ".join(_type(option) for option in field["anyOf"])
     if "enum" in field:

@@ -9,7 +9,7 @@ from watson.events.event import Event
 from watson.events.image import ImageCatalogued, ImageDiscovered, ImagePreprocessed, ImageSegmented
 from watson.events.job import JobChanged, PartitionProgressed, RetryRequested
 from watson.events.manifest import JobCancelled, JobPaused, JobResumed, ManifestSubmitted
-from watson.events.model import ModelRegistered
+from watson.events.model import ModelEvaluated, ModelRegistered, ModelWithdrawn
 from watson.events.quarantine import ImageQuarantined
 
 __all__ = ["CHAIN", "EVENT_TYPES", "TOPICS", "TopicSpec"]
@@ -48,7 +48,12 @@ TOPICS: dict[str, TopicSpec] = {
         TopicSpec("segmented", (ImageSegmented,), "segment"),
         TopicSpec("catalogued", (ImageCatalogued,), "catalogue"),
         TopicSpec("dead-letters", (ImageQuarantined,), "any stage"),
-        TopicSpec("models", (ModelRegistered,), "watson models add, watson train", cleanup="compact"),
+        TopicSpec(
+            "models",
+            (ModelRegistered, ModelWithdrawn, ModelEvaluated),
+            "watson models, watson train, watson evaluate; discover, of the models that Watson brings",
+            cleanup="compact",
+        ),
     )
 }
 

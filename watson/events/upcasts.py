@@ -24,9 +24,15 @@ def job_changed_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "resumes": 0}
 
 
+def model_registered_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
+    """Only models that Watson brings could be registered: their configuration is in the code."""
+    return {**data, "weights_size": 0, "configuration": {}, "base": "", "dataset": ""}
+
+
 UPCASTS: dict[tuple[str, int], Upcast] = {
     ("partition-progressed", 1): partition_progressed_v1_to_v2,
     ("job-changed", 1): job_changed_v1_to_v2,
+    ("model-registered", 1): model_registered_v1_to_v2,
 }
 """(kind, version) → the step from that version to the next."""
 

@@ -1,4 +1,7 @@
-"""The table of models: a name and what loads it. Names are resolved without torch; loading imports what it needs."""
+"""The table of models that Watson brings: a name and what loads it.
+
+Names are resolved without torch; loading imports what it needs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,17 @@ from watson.errors import ReasonCode, Refused, UserError
 from watson.model import efficientnet_cam, threshold
 from watson.model.segmenter import ModelInfo, Segmenter
 
-__all__ = ["Loader", "ModelEntry", "known_models", "load", "register", "resolve", "unregister"]
+__all__ = [
+    "Loader",
+    "ModelEntry",
+    "is_built_in",
+    "is_public",
+    "known_models",
+    "load",
+    "register",
+    "resolve",
+    "unregister",
+]
 
 
 class Loader(Protocol):
@@ -69,6 +82,16 @@ def known_models() -> list[ModelInfo]:
     return [_ENTRIES[name].info() for name in sorted(_ENTRIES)]
 
 
+def is_built_in(reference: str) -> bool:
+    """Whether a ``name`` or ``name@version`` is of a model in this table."""
+    return reference.partition("@")[0] in _ENTRIES
+
+
+def is_public(name: str) -> bool:
+    """Whether people are told of a model; stand-ins for tests can be named all the same."""
+    return not name.startswith(_FOR_TESTS)
+
+
 def resolve(reference: str) -> ModelInfo:
     """Return what a reference means, without loading the model.
 
@@ -98,7 +121,7 @@ def _find(reference: str) -> tuple[ModelEntry, ModelInfo]:
     name, _, version = reference.partition("@")
     entry = _ENTRIES.get(name)
     if entry is None:
-        known = ", ".join(sorted(name for name in _ENTRIES if not name.startswith(_FOR_TESTS)))
+        known = ", ".join(sorted(filter(is_public, _ENTRIES)))
         raise Refused(ReasonCode.MODEL_UNKNOWN, f"There is no model {reference!r}. Known: {known}.")
     try:
         info = entry.info()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -17,13 +17,13 @@ log = structlog.get_logger(__name__)
 
 
 class LoadedModels:
-    """Loads models in threads, each once however many ask for it, and lets go of the one not used for longest."""
+    """Loads models, each once however many ask for it, and lets go of the one not used for longest."""
 
-    def __init__(self, load: Callable[[str], Segmenter], *, most: int, timeout: float) -> None:
+    def __init__(self, load: Callable[[str], Awaitable[Segmenter]], *, most: int, timeout: float) -> None:
         """Hold nothing yet.
 
         Args:
-            load: makes the model of a reference; called in a thread.
+            load: makes the model of a reference; blocks nothing.
             most: models held at once. A model that a batch still computes with lives on until it is done.
             timeout: seconds that `get` waits.
         """
@@ -61,7 +61,7 @@ class LoadedModels:
     async def _loaded(self, reference: str) -> Segmenter:
         log.info("loading a model", model=reference)
         try:
-            return await asyncio.to_thread(self._load, reference)
+            return await self._load(reference)
         except (Refused, Retriable):
             raise
         except Exception as exc:  # not the picture's fault: another try, or another worker, may have better luck

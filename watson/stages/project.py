@@ -26,7 +26,9 @@ from watson.events import (
     ImageSegmented,
     JobChanged,
     ManifestSubmitted,
+    ModelEvaluated,
     ModelRegistered,
+    ModelWithdrawn,
     Record,
     now,
 )
@@ -112,6 +114,10 @@ class Projector:
             await self._catalogue.put_job(event)
         elif isinstance(event, ModelRegistered):
             await self._catalogue.put_model(event, at=again)
+        elif isinstance(event, ModelWithdrawn):
+            await self._catalogue.put_model_withdrawn(event, at=again)
+        elif isinstance(event, ModelEvaluated):
+            await self._catalogue.put_evaluation(event, at=again)
         else:
             return "ignored"
         return "emitted"

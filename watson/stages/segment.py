@@ -26,9 +26,9 @@ from PIL import Image
 from watson import metrics
 from watson.errors import ReasonCode, Refused
 from watson.events import ImageEvent, ImagePreprocessed, ImageSegmented, Normalised, Stage, segmentation_id
-from watson.model import registry
 from watson.model.masks import MAX_BYTES, MaskFile, decode_masks, encode_masks
 from watson.model.segmenter import ModelInfo, Picture, Segmentation, Segmenter
+from watson.model.shelf import ModelShelf
 from watson.settings import Settings
 from watson.stages.batching import MicroBatcher
 from watson.stages.loaded_models import LoadedModels
@@ -61,15 +61,16 @@ class SegmentStage:
         """Take the store and the settings; nothing runs before `open`.
 
         Args:
-            objects: where normalised pictures and masks are.
+            objects: where normalised pictures, masks and registered models are.
             settings: ``threads``, ``device``, ``torch_threads``, ``batch_size``, ``batch_wait``, ``models_loaded``,
-                ``attempt_timeout``.
+                ``models_dir``, ``attempt_timeout``.
         """
         self._objects = objects
         self._settings = settings
         self._threads: ThreadPoolExecutor | None = None
+        self._shelf = ModelShelf(objects, settings)
         self._models = LoadedModels(
-            partial(registry.load, device=settings.device, torch_threads=settings.torch_threads),
+            self._shelf.load,
             most=settings.models_loaded,
             timeout=settings.attempt_timeout,
         )
@@ -116,7 +117,7 @@ class SegmentStage:
         return await self._handle(event, lambda data: hashlib.sha256(data).hexdigest() == said)
 
     async def _handle(self, event: ImagePreprocessed, trusts: Callable[[bytes], bool]) -> ImageSegmented:
-        info = await self._in_thread(registry.resolve, event.model)
+        info = await self._shelf.info(event.model)
         segmentation = _identity(event, info)
         key = masks_key(segmentation)
         stored = await self._stored(key, segmentation, event.normalised, info)

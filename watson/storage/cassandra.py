@@ -13,7 +13,7 @@ from cassandra import InvalidRequest
 from cassandra.query import SimpleStatement
 
 from watson.errors import UserError
-from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, ModelRegistered
+from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, ModelEvaluated, ModelRegistered, ModelWithdrawn
 from watson.settings import Settings
 from watson.storage.cassandra_buckets import in_waves
 from watson.storage.cassandra_cluster import cassandra_address
@@ -25,7 +25,7 @@ from watson.storage.cassandra_statements import SHARDS, TABLES, Cql, shard_of
 from watson.storage.catalogue import DeadLetterRow, JobRow, MaskRow, Page, StageCount
 from watson.storage.cursors import Listing, Position, check_limit, page_of, position_of
 from watson.storage.schema_steps import check_schema, schema_steps
-from watson.storage.stored import dump, job_rows, load, micros
+from watson.storage.stored import WITHDRAWN, dump, evaluations_of, job_rows, micros, models_of
 
 __all__ = ["CassandraCatalogue"]
 
@@ -112,6 +112,16 @@ class CassandraCatalogue:
         place = (shard_of(event.name), event.name, event.model_version)
         await self._db.run(Cql.PUT_MODEL, micros(at or event.time), dump(event), *place)
 
+    async def put_model_withdrawn(self, event: ModelWithdrawn, *, at: datetime | None = None) -> None:
+        """A model version is no longer listed; of two writes of one time the greater text stays: the model."""
+        place = (shard_of(event.name), event.name, event.model_version)
+        await self._db.run(Cql.PUT_MODEL, micros(at or event.time), WITHDRAWN, *place)
+
+    async def put_evaluation(self, event: ModelEvaluated, *, at: datetime | None = None) -> None:
+        """How a model version did on a dataset."""
+        place = (shard_of(event.name), event.name, event.model_version, event.dataset)
+        await self._db.run(Cql.PUT_EVALUATION, micros(at or event.time), dump(event), *place)
+
     # ------------------------------------------------------------------ asked by people
     async def jobs(self) -> list[JobRow]:
         """All jobs, newest submission first."""
@@ -157,10 +167,14 @@ class CassandraCatalogue:
         return page_of(Listing.DEAD_LETTERS, rows, limit, lambda row: Position(row.event.id))
 
     async def models(self) -> Sequence[ModelRegistered]:
-        """All model versions, by name and time."""
+        """All model versions that were not withdrawn, by name and time."""
         shards = await in_waves(lambda shard: self._db.run(Cql.MODELS, shard), range(SHARDS))
-        events = [load(ModelRegistered, row.event) for rows in shards for row in rows]
-        return sorted(events, key=lambda event: (event.name, event.time))
+        return models_of(row.event for rows in shards for row in rows)
+
+    async def evaluations(self) -> Sequence[ModelEvaluated]:
+        """All evaluations, by name, time and dataset."""
+        shards = await in_waves(lambda shard: self._db.run(Cql.EVALUATIONS, shard), range(SHARDS))
+        return evaluations_of(row.event for rows in shards for row in rows)
 
     async def datasets(self) -> dict[str, list[str]]:
         """Dataset name → its jobs, newest first."""

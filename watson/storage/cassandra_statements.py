@@ -14,7 +14,7 @@ BUCKETS = 256
 SHARDS = 16
 """Partitions of the tables of jobs and models."""
 
-TABLES = ("jobs", "job_counts", "images", "masks", "dead_letters", "dead_letters_by_reason", "models")
+TABLES = ("jobs", "job_counts", "images", "masks", "dead_letters", "dead_letters_by_reason", "models", "evaluations")
 
 
 def bucket_of(key: UUID) -> int:
@@ -85,3 +85,9 @@ class Cql(StrEnum):
 
     PUT_MODEL = "UPDATE models USING TIMESTAMP ? SET event = ? WHERE shard = ? AND name = ? AND model_version = ?"
     MODELS = "SELECT event FROM models WHERE shard = ?"
+
+    PUT_EVALUATION = (
+        "UPDATE evaluations USING TIMESTAMP ? SET event = ? "
+        "WHERE shard = ? AND name = ? AND model_version = ? AND dataset = ?"
+    )
+    EVALUATIONS = "SELECT event FROM evaluations WHERE shard = ?"

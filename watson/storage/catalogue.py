@@ -13,7 +13,15 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, MaskRecord, ModelRegistered
+from watson.events import (
+    ImageCatalogued,
+    ImageQuarantined,
+    JobChanged,
+    MaskRecord,
+    ModelEvaluated,
+    ModelRegistered,
+    ModelWithdrawn,
+)
 
 __all__ = ["Catalogue", "DeadLetterRow", "JobRow", "MaskRow", "Page", "StageCount"]
 
@@ -131,6 +139,14 @@ class Catalogue(Protocol):
         """A model version."""
         ...
 
+    async def put_model_withdrawn(self, event: ModelWithdrawn, *, at: datetime | None = None) -> None:
+        """A model version is no longer listed, unless it is registered again later."""
+        ...
+
+    async def put_evaluation(self, event: ModelEvaluated, *, at: datetime | None = None) -> None:
+        """How a model version did on a dataset."""
+        ...
+
     # asked by people
     async def jobs(self) -> list[JobRow]:
         """All jobs, newest submission first."""
@@ -171,7 +187,11 @@ class Catalogue(Protocol):
         ...
 
     async def models(self) -> Sequence[ModelRegistered]:
-        """All model versions, by name and time."""
+        """All model versions that were not withdrawn, by name and time."""
+        ...
+
+    async def evaluations(self) -> Sequence[ModelEvaluated]:
+        """All evaluations, by name, time and dataset; those of withdrawn models too."""
         ...
 
     async def datasets(self) -> dict[str, list[str]]:

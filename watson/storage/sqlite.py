@@ -11,18 +11,33 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, ModelRegistered
+from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, ModelEvaluated, ModelRegistered, ModelWithdrawn
 from watson.storage.catalogue import DeadLetterRow, JobRow, MaskRow, Page, StageCount
 from watson.storage.cursors import Listing, Position, check_limit, page_of, position_of
 from watson.storage.sqlite_connections import Operation, SqliteReaders, SqliteWriter
 from watson.storage.sqlite_schema import check_file, migrate_file
-from watson.storage.stored import NO_JOB, dump, job_rows, load, load_mask, micros, revision
+from watson.storage.stored import (
+    NO_JOB,
+    WITHDRAWN,
+    dump,
+    evaluations_of,
+    job_rows,
+    load,
+    load_mask,
+    micros,
+    models_of,
+    revision,
+)
 
 __all__ = ["SqliteCatalogue"]
 
-_TABLES = ("jobs", "job_counts", "images", "masks", "dead_letters", "models")
+_TABLES = ("jobs", "job_counts", "images", "masks", "dead_letters", "models", "evaluations")
 _LETTERS = "SELECT event, resolved FROM dead_letters WHERE job = ? AND id > ? ORDER BY id LIMIT ?"
 _LETTERS_OF = "SELECT event, resolved FROM dead_letters WHERE reason = ? AND job = ? AND id > ? ORDER BY id LIMIT ?"
+_PUT_MODEL = (
+    "INSERT INTO models (name, model_version, revision, event) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "revision = excluded.revision, event = excluded.event WHERE excluded.revision >= revision"
+)
 
 
 class SqliteCatalogue:
@@ -125,10 +140,20 @@ class SqliteCatalogue:
 
     async def put_model(self, event: ModelRegistered, *, at: datetime | None = None) -> None:  # noqa: ARG002 - as put_image
         """A model version."""
+        await self._upsert(_PUT_MODEL, (event.name, event.model_version, *_revised(event)))
+
+    async def put_model_withdrawn(self, event: ModelWithdrawn, *, at: datetime | None = None) -> None:  # noqa: ARG002 - as put_image
+        """A model version is no longer listed; of two writes of one time the model stays."""
+        least = revision(event.time, "")[:8]  # sorts before any revision of this time
+        await self._upsert(_PUT_MODEL, (event.name, event.model_version, least, WITHDRAWN))
+
+    async def put_evaluation(self, event: ModelEvaluated, *, at: datetime | None = None) -> None:  # noqa: ARG002 - as put_image
+        """How a model version did on a dataset."""
         await self._upsert(
-            "INSERT INTO models (name, model_version, revision, event) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "revision = excluded.revision, event = excluded.event WHERE excluded.revision >= revision",
-            (event.name, event.model_version, *_revised(event)),
+            "INSERT INTO evaluations (name, model_version, dataset, revision, event) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET revision = excluded.revision, event = excluded.event "
+            "WHERE excluded.revision >= revision",
+            (event.name, event.model_version, event.dataset, *_revised(event)),
         )
 
     # ------------------------------------------------------------------ asked by people
@@ -206,9 +231,14 @@ class SqliteCatalogue:
         return page_of(Listing.DEAD_LETTERS, rows, limit, lambda row: Position(row.event.id))
 
     async def models(self) -> Sequence[ModelRegistered]:
-        """All model versions, by name and time."""
+        """All model versions that were not withdrawn, by name and time."""
         rows = await self._reading.read(lambda db: db.execute("SELECT event FROM models").fetchall())
-        return sorted((load(ModelRegistered, text) for (text,) in rows), key=lambda event: (event.name, event.time))
+        return models_of(text for (text,) in rows)
+
+    async def evaluations(self) -> Sequence[ModelEvaluated]:
+        """All evaluations, by name, time and dataset."""
+        rows = await self._reading.read(lambda db: db.execute("SELECT event FROM evaluations").fetchall())
+        return evaluations_of(text for (text,) in rows)
 
     async def datasets(self) -> dict[str, list[str]]:
         """Dataset name → its jobs, newest first."""
@@ -237,7 +267,7 @@ def _execute(db: sqlite3.Connection, statement: str, values: tuple[object, ...])
     db.execute(statement, values)
 
 
-def _revised(event: JobChanged | ImageCatalogued | ModelRegistered) -> tuple[bytes, str]:
+def _revised(event: JobChanged | ImageCatalogued | ModelRegistered | ModelEvaluated) -> tuple[bytes, str]:
     text = dump(event)
     return revision(event.time, text), text
 

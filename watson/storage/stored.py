@@ -12,14 +12,29 @@ import orjson
 from pydantic import ValidationError
 
 from watson.errors import UserError
-from watson.events import Event, JobChanged, MaskRecord
+from watson.events import Event, JobChanged, MaskRecord, ModelEvaluated, ModelRegistered
 from watson.events.upcasts import upcast
 from watson.storage.catalogue import JobRow
 
-__all__ = ["NO_JOB", "dump", "from_micros", "job_rows", "load", "load_mask", "micros", "revision"]
+__all__ = [
+    "NO_JOB",
+    "WITHDRAWN",
+    "dump",
+    "evaluations_of",
+    "from_micros",
+    "job_rows",
+    "load",
+    "load_mask",
+    "micros",
+    "models_of",
+    "revision",
+]
 
 NO_JOB = "-"
 """Stands for the job of an undecodable event that belongs to none; no job can be named so (`watson.events.JobId`)."""
+
+WITHDRAWN = ""
+"""Stands for the event of a model version that was withdrawn: no event's text, and less than any."""
 
 STAGES_COUNTED = ("discovered", "preprocessed", "segmented", "catalogued", "quarantined")
 
@@ -120,3 +135,15 @@ def job_rows(jobs: Iterable[tuple[str, int | None]], counts: Mapping[str, Mappin
         counted = dict.fromkeys(STAGES_COUNTED, 0) | dict(counts.get(event.job, {}))
         rows.append(JobRow(job=event, submitted_at=at, counts=counted))
     return sorted(rows, key=lambda row: (-micros(row.submitted_at), row.job.job))
+
+
+def models_of(texts: Iterable[str]) -> list[ModelRegistered]:
+    """Model versions, by name and time, without those withdrawn."""
+    events = [load(ModelRegistered, text) for text in texts if text != WITHDRAWN]
+    return sorted(events, key=lambda event: (event.name, event.time))
+
+
+def evaluations_of(texts: Iterable[str]) -> list[ModelEvaluated]:
+    """Evaluations, by name, time and dataset."""
+    events = [load(ModelEvaluated, text) for text in texts]
+    return sorted(events, key=lambda event: (event.name, event.time, event.dataset))
