@@ -38,7 +38,8 @@ def test_what_is_wrong_is_said_before_the_broker_is_asked(watson, photographs, a
 @pytest.mark.services
 def test_a_manifest_says_all_that_was_asked_for(watson, photographs, cluster):
     done = watson(
-        "submit", photographs, "--dataset", "street", "--job", "street-1", "--model", "test-threshold@2", "--long-side", 512,
+        "submit", photographs, "--dataset", "street", "--job", "street-1", "--model", "test-threshold@2",
+        "--long-side", 512,
         "--least-score", 0.25, "--least-area", 0.5, "--category", "cat", "--category", "dog", "--weight", 3,
     )  # fmt: skip
     assert done.out == "submitted job street-1; follow it with: watson status street-1\n"

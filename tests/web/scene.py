@@ -24,6 +24,7 @@ from watson.events import (
     JobChanged,
     JobOptions,
     MaskRecord,
+    ModelEvaluated,
     ModelRegistered,
     Normalised,
     Original,
@@ -136,7 +137,8 @@ class Scene:
         await self.catalogue.put_dead_letter(event, resolved=resolved)
         return event
 
-    async def add_model(self, name: str, categories: tuple[str, ...]) -> None:
+    async def add_model(self, name: str, categories: tuple[str, ...], *, on: str | None = None) -> None:
+        """A model and, with ``on``, how it did on that dataset."""
         await self.catalogue.put_model(
             ModelRegistered(
                 time=START,
@@ -147,9 +149,19 @@ class Scene:
                 categories=categories,
                 licence="Apache-2.0",
                 description="Paints rectangles.",
+                configuration={"brush": {"width": 3}},
                 metrics={"iou": 0.75},
+                base="white canvas",
+                dataset="nursery",
             )
         )
+        if on is not None:
+            metrics = {"mean_iou": 0.4444, **{f"iou/{category}": 0.5 for category in categories}}
+            await self.catalogue.put_evaluation(
+                ModelEvaluated(
+                    time=START, name=name, model_version="0123456789ab", dataset=on, images=1234, metrics=metrics
+                )
+            )
 
 
 def rectangle(

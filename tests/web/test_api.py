@@ -131,12 +131,14 @@ async def test_undecodable_events_are_listed_apart(scene: Scene) -> None:
 
 
 async def test_models_and_datasets_are_listed(scene: Scene) -> None:
-    await scene.add_model("painted", ("cat", "dog"))
+    await scene.add_model("painted", ("cat", "dog"), on="zoo")
     await scene.add_job("j", catalogued=3)
     async with site(scene) as client:
         (model,) = (await get(client, "/api/v1/models"))["models"]
         datasets = (await get(client, "/api/v1/datasets"))["datasets"]
     assert model["reference"] == "painted@0123456789ab"
+    (evaluation,) = model["evaluations"]
+    assert (evaluation["dataset"], evaluation["metrics"]["iou/dog"]) == ("zoo", 0.5)
     assert datasets == [{"dataset": "animals", "jobs": ["j"], "images": 3}]
 
 

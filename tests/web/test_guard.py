@@ -113,6 +113,9 @@ async def test_an_answer_that_takes_too_long_is_cut_off(scene: Scene) -> None:
             await asyncio.sleep(30)
             return []
 
+        async def evaluations(self) -> list:
+            return []
+
     slow = Scene(Slow(scene.catalogue._path), scene.objects)
     async with site(slow, web_timeout=0.2) as client, client.get("/api/v1/models") as answer:
         assert answer.status == 503

@@ -52,7 +52,7 @@ async def populate(scene: Scene, *, name: str = "cat") -> str:
     event = await scene.add_image("j", f"file:///photos/{name}.jpg", GREY, masks)
     await scene.add_dead_letter("j", f"file:///photos/{name}-broken.jpg", message=f"{name} ends early")
     await scene.add_dead_letter(None, "", reason=ReasonCode.UNDECODABLE_EVENT, value=name.encode())
-    await scene.add_model("painted", (name, "dog"))
+    await scene.add_model("painted", (name, "dog"), on=name)
     return f"/jobs/j/images/{event.image_key}"
 
 
@@ -249,3 +249,11 @@ async def test_an_unknown_job_is_a_page_that_says_so(scene: Scene) -> None:
     async with site(scene) as client:
         page = await read(client, "/jobs/none", 404)
     assert "There is no job named 'none'." in page.text
+
+
+async def test_a_models_lineage_and_quality_are_shown(scene: Scene) -> None:
+    await scene.add_model("painted", ("cat", "dog"), on="zoo")
+    async with site(scene) as client, client.get("/models") as answer:
+        text = await answer.text()
+    for fact in ("white canvas", "nursery", "zoo", "1,234", "0.444", "iou/dog", '"brush"'):
+        assert fact in text

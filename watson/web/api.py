@@ -77,7 +77,7 @@ class _Api:
         return await self._letters(request, None)
 
     async def models(self, _request: web.Request) -> web.Response:
-        return json_response({"models": [model_document(model) for model in await self._queries.models()]})
+        return json_response({"models": [model_document(*model) for model in await self._queries.models()]})
 
     async def datasets(self, _request: web.Request) -> web.Response:
         datasets = await self._queries.datasets()

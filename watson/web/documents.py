@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from watson.events import ImageCatalogued, ModelRegistered
+from watson.events import ImageCatalogued, ModelEvaluated, ModelRegistered
 from watson.storage.catalogue import DeadLetterRow, JobRow
 
 __all__ = ["STAGE_ORDER", "dead_letter_document", "image_document", "job_document", "model_document"]
@@ -90,6 +91,9 @@ def dead_letter_document(row: DeadLetterRow) -> dict[str, Any]:
     }
 
 
-def model_document(event: ModelRegistered) -> dict[str, Any]:
+def model_document(event: ModelRegistered, evaluations: Sequence[ModelEvaluated]) -> dict[str, Any]:
     """A model version; categories by number of them alone would hide what the model can see, so all are named."""
-    return {**event.model_dump(mode="json"), "reference": event.key}
+    evaluated = [
+        {"dataset": one.dataset, "images": one.images, "metrics": one.metrics, "time": one.time} for one in evaluations
+    ]
+    return {**event.model_dump(mode="json"), "reference": event.key, "evaluations": evaluated}

@@ -103,7 +103,8 @@ class _Pages:
 
     async def models(self, _request: web.Request) -> web.Response:
         models = await self._queries.models()
-        return page("models.html", models=[model_document(model) for model in models], times=[m.time for m in models])
+        documents = [model_document(model, evaluations) for model, evaluations in models]
+        return page("models.html", models=documents, times=[model.time for model, _ in models])
 
     async def datasets(self, _request: web.Request) -> web.Response:
         return page("datasets.html", datasets=await self._queries.datasets())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from uuid import UUID
 
 from aiohttp import web
 
 from watson.errors import ReasonCode
-from watson.events import ImageCatalogued, ModelRegistered
+from watson.events import ImageCatalogued, ModelEvaluated, ModelRegistered
 from watson.storage.catalogue import Catalogue, DeadLetterRow, JobRow, Page
 from watson.web.fresh import Fresh
 
@@ -114,9 +114,13 @@ class Queries:
             raise web.HTTPBadRequest(text=f"reason={reason!r} is not a reason code: one of {', '.join(ReasonCode)}.")
         return await self._catalogue.dead_letters(job, reason=reason, after=after, limit=limit)
 
-    async def models(self) -> list[ModelRegistered]:
-        """All model versions."""
-        return list(await self._catalogue.models())
+    async def models(self) -> list[tuple[ModelRegistered, list[ModelEvaluated]]]:
+        """All model versions, each with its evaluations, newest last."""
+        models, evaluations = await asyncio.gather(self._catalogue.models(), self._catalogue.evaluations())
+        of: dict[tuple[str, str], list[ModelEvaluated]] = defaultdict(list)
+        for event in evaluations:
+            of[event.name, event.model_version].append(event)
+        return [(model, of[model.name, model.model_version]) for model in models]
 
     async def datasets(self) -> dict[str, list[JobRow]]:
         """Dataset name → its jobs."""
