@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     backoff_max: Seconds = Field(30.0)
     attempt_timeout: Seconds = Field(120.0, description="seconds for one try of one event")
 
+    training_timeout: Seconds = Field(86_400.0, description="seconds for one try of one training")
+
     # discover
     page_size: int = Field(500, ge=1, le=1000, description="entries of a listing taken at once")
     credit_min: int = Field(64, ge=1, description="images in flight that each job may have at least")

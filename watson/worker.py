@@ -11,7 +11,7 @@ from watson.settings import Settings
 
 __all__ = ["ROLES", "run_worker"]
 
-ROLES = ("discover", "preprocess", "segment", "catalogue", "project", "web")
+ROLES = ("discover", "preprocess", "segment", "catalogue", "project", "train", "web")
 
 
 def _builder(role: str) -> Callable[[Settings], TransportApp]:
@@ -27,6 +27,8 @@ def _builder(role: str) -> Callable[[Settings], TransportApp]:
         from watson.agents.catalogue import build
     elif role == "project":
         from watson.agents.project import build
+    elif role == "train":
+        from watson.agents.train import build
     elif role == "web":
         from watson.web.role import build_web_app as build
     else:

@@ -30,6 +30,9 @@ from watson.events import (
     RetryRequested,
     Rules,
     Source,
+    TrainingEnded,
+    TrainingOptions,
+    TrainingRequested,
     image_key,
     mask_id,
     segmentation_id,
@@ -108,6 +111,14 @@ EXAMPLES: dict[str, Event] = {
             licence="Apache-2.0", description="class activation maps, refined", metrics={"top1": 0.85},
             weights_size=13_000_000, configuration={"areas": [288, 416], "foreground": {"side": 256}, "smooth": True},
             base="efficientnet_lite0", dataset="0123456789ab",
+        ),
+        TrainingRequested(
+            time=TIME, training="street-1", name="street", base="efficientnet_lite0", snapshot=SHA,
+            options=TrainingOptions(side=320, epochs=40, held_out=0.25, seed=7),
+        ),
+        TrainingEnded(
+            time=TIME, training="street-1", state="complete", model="street@0123456789ab",
+            metrics={"mean_iou": 0.444}, message="said",
         ),
         ModelWithdrawn(time=TIME, name="efficientnet-lite0-cam", model_version="0123456789ab"),
         ModelEvaluated(

@@ -81,8 +81,9 @@ def _plain(annotation: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:  # n
         return st.integers(int(_bound(metadata, "ge", 0)), int(_bound(metadata, "le", 2**53)))
     if annotation is float:
         least, most = _bound(metadata, "ge", _bound(metadata, "gt", -1e9)), _bound(metadata, "le", 1e9)
-        above = any(isinstance(limit, limits.Gt) for limit in _flat(metadata))
-        return st.floats(least, most, exclude_min=above, allow_subnormal=False)
+        most = _bound(metadata, "lt", most)
+        above, below = (any(isinstance(limit, kind) for limit in _flat(metadata)) for kind in (limits.Gt, limits.Lt))
+        return st.floats(least, most, exclude_min=above, exclude_max=below, allow_subnormal=False)
     return {UUID: st.uuids(), bytes: st.binary(max_size=20), bool: st.booleans(), AwareDatetime: TIMES}[annotation]
 
 

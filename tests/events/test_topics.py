@@ -28,6 +28,7 @@ def test_kinds_are_unique_and_each_has_an_example() -> None:
         ("catalogued", ["image-catalogued"], "delete"),
         ("dead-letters", ["image-quarantined"], "delete"),
         ("models", ["model-registered", "model-withdrawn", "model-evaluated"], "compact"),
+        ("trainings", ["training-requested", "training-ended"], "delete"),
     ],
 )
 def test_the_topic_table_is_as_designed(topic: str, kinds: list[str], cleanup: str) -> None:
@@ -38,7 +39,7 @@ def test_the_topic_table_is_as_designed(topic: str, kinds: list[str], cleanup: s
 
 
 def test_there_are_no_other_topics() -> None:
-    assert len(TOPICS) == 8
+    assert len(TOPICS) == 9
 
 
 def test_the_chain_carries_image_events_alone_and_in_order() -> None:

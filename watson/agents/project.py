@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 0.5
 """Counts are written this often where they changed."""
 
-_READ_FIRST_HERE = frozenset({"catalogued", "jobs", "models"})
+_READ_FIRST_HERE = frozenset({"catalogued", "jobs", "models", "trainings"})
 """Topics whose undecodable records no other role sends to the dead letters."""
 
 

@@ -23,6 +23,7 @@ CHANGELOGS: tuple[tuple[str, str], ...] = (
     ("segment", "marks"),
     ("catalogue", "marks"),
     ("project", "marks"),
+    ("train", "marks"),
 )
 """Role and table: the one list of mark tables."""
 

@@ -19,7 +19,7 @@ _NOTICE_SECONDS = 5.0
 
 def _worker(
     role: Annotated[
-        str, typer.Argument(metavar="ROLE", help="discover, preprocess, segment, catalogue, project or web.")
+        str, typer.Argument(metavar="ROLE", help="discover, preprocess, segment, catalogue, project, train or web.")
     ],
 ) -> None:
     r"""Work as one role until told to stop.

@@ -28,6 +28,7 @@ from watson.events.manifest import (
 from watson.events.model import ModelEvaluated, ModelRegistered, ModelWithdrawn
 from watson.events.quarantine import FailedRecord, ImageQuarantined
 from watson.events.topics import CHAIN, EVENT_TYPES, TOPICS, TopicSpec
+from watson.events.training import TrainingEnded, TrainingOptions, TrainingRequested
 
 __all__ = [
     "CHAIN",
@@ -69,6 +70,9 @@ __all__ = [
     "Source",
     "Stage",
     "TopicSpec",
+    "TrainingEnded",
+    "TrainingOptions",
+    "TrainingRequested",
     "decode",
     "encode",
     "encode_value",

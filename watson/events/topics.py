@@ -11,6 +11,7 @@ from watson.events.job import JobChanged, PartitionProgressed, RetryRequested
 from watson.events.manifest import JobCancelled, JobPaused, JobResumed, ManifestSubmitted
 from watson.events.model import ModelEvaluated, ModelRegistered, ModelWithdrawn
 from watson.events.quarantine import ImageQuarantined
+from watson.events.training import TrainingEnded, TrainingRequested
 
 __all__ = ["CHAIN", "EVENT_TYPES", "TOPICS", "TopicSpec"]
 
@@ -54,6 +55,7 @@ TOPICS: dict[str, TopicSpec] = {
             "watson models, watson train, watson evaluate; discover, of the models that Watson brings",
             cleanup="compact",
         ),
+        TopicSpec("trainings", (TrainingRequested, TrainingEnded), "watson train --submit; train"),
     )
 }
 

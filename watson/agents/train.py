@@ -1,0 +1,86 @@
+"""train: reads ``trainings``, trains, registers the model (``models``), and emits how it ended to ``trainings``.
+
+A training takes minutes to hours, in a process of its own. A redelivery finds the mark and does nothing; a worker that
+died leaves a checkpoint, and the next one to have the training goes on from it where it shares the disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from watson.agents.attempts import Attempts, Failure
+from watson.agents.deliveries import deliveries, input_topic
+from watson.agents.loop import Loop
+from watson.agents.ports import Marks, Outbox
+from watson.agents.role import RoleApp
+from watson.agents.trainer import Trainer
+from watson.agents.turns import Turns
+from watson.errors import Refused
+from watson.events import Event, Record, TrainingEnded, TrainingRequested
+from watson.settings import Settings
+
+__all__ = ["TrainLink", "build"]
+
+log = structlog.get_logger(__name__)
+
+_MESSAGE_LIMIT = 4000
+
+
+class TrainLink:
+    """Does each training once: train and register, emit how it ended, mark."""
+
+    def __init__(self, trainer: Trainer, marks: Marks, outbox: Outbox, attempts: Attempts) -> None:
+        self._trainer = trainer
+        self._marks = marks
+        self._outbox = outbox
+        self._attempts = attempts
+        self._turns = Turns()
+
+    async def handle(self, record: Record, event: Event) -> str:
+        """Process one event; returns its outcome as a metric label."""
+        if not isinstance(event, TrainingRequested):
+            return "ignored"
+        async with self._turns.of(event.id):
+            if self._marks.get(record.partition, event.id.bytes) is not None:
+                return "repeated"
+            ended = await self._done(event)
+            await self._outbox.send(ended, partition=record.partition)
+            await self._marks.put(record.partition, event.id.bytes, ended.model_dump_json().encode())
+        return "emitted" if ended.state == "complete" else "failed"
+
+    async def undecodable(self, _record: Record, refused: Refused) -> str:
+        """Pass over what cannot be decoded: project sends it to the dead letters."""
+        log.warning("undecodable record", why=str(refused))
+        return "undecodable"
+
+    async def _done(self, event: TrainingRequested) -> TrainingEnded:
+        result = await self._attempts.run(lambda: self._trainer.train(event))
+        if not isinstance(result, Failure):
+            log.info("trained", training=event.training, model=result.model)
+            return result
+        log.error("a training failed", training=event.training, why=result.message, attempts=result.attempts)
+        message = result.message[:_MESSAGE_LIMIT]
+        return TrainingEnded(training=event.training, state="failed", message=message)
+
+
+def build(settings: Settings) -> RoleApp:
+    """The train worker's app."""
+    app = RoleApp("train", settings)
+    patient = settings.model_copy(update={"attempt_timeout": settings.training_timeout})
+    attempts = Attempts.of("train", patient)
+    app.ends_by_itself = attempts.busy
+    link = TrainLink(
+        Trainer(settings.state_dir / "trainings"),
+        app.mark_table("marks", source="trainings"),
+        Outbox(app, "train", settings.topic_prefix, settings.partitions),
+        attempts,
+    )
+    loop = Loop("train", link.handle, link.undecodable, settings.window)
+
+    @app.agent(input_topic(app, settings.topic_prefix, ["trainings"]), name="train")  # type: ignore[untyped-decorator]
+    async def consume(stream: Any) -> None:
+        await loop.consume(deliveries(stream, settings.topic_prefix))
+
+    return app
