@@ -113,8 +113,8 @@ def _checked_input(inputs: Sequence[Any], configuration: Configuration) -> str:
     dtype, shape = _TYPES.get(inputs[0].type, inputs[0].type), inputs[0].shape
     if dtype != wanted.dtype:
         raise UserError(f"input.dtype: the network takes {dtype}, but {wanted.dtype} is configured.")
-    colours = 1 if wanted.layout == "NCHW" else 3
-    if len(shape) != 4 or (shape[colours] not in {3, None} and not isinstance(shape[colours], str)):
+    colours, other = (1, 3) if wanted.layout == "NCHW" else (3, 1)
+    if len(shape) != 4 or (shape[colours] != 3 and (isinstance(shape[colours], int) or shape[other] == 3)):
         raise UserError(
             f"input.layout: {wanted.layout} is configured, with three colours in place {colours}, but the network "
             f"takes {shape}."

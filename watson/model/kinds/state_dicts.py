@@ -54,7 +54,7 @@ def fitted(given: Mapping[str, torch.Tensor], network: torch.nn.Module, *, dropp
         network: whose names and shapes count.
         dropped: prefixes of names that the network does without, such as heads for training alone.
 
-    Counters that matter in training alone (``num_batches_tracked``) may be absent or too many.
+    Counters that matter in training alone (``num_batches_tracked``) may be absent or too many; they become 0.
 
     Raises:
         UserError: others are, or have another shape: names a few.
@@ -78,7 +78,9 @@ def fitted(given: Mapping[str, torch.Tensor], network: torch.nn.Module, *, dropp
     ]
     if wrong:
         raise UserError(f"The weights are not this network's: {'; '.join(wrong)}.")
-    return {name: given.get(name, own[name]).to(own[name].dtype) for name in sorted(own)}
+    return {
+        name: given[name].to(own[name].dtype) if name in wanted else torch.zeros_like(own[name]) for name in sorted(own)
+    }
 
 
 def keep(tensors: Mapping[str, torch.Tensor], path: Path) -> Path:
