@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.model.kinds.colours import BIAS, GIVEN, WEIGHT, check_names_colours, red_and_green, with_input, with_output
 from watson.errors import UserError
 from watson.model.kinds import kind_named
 from watson.model.kinds import onnx as kind
+from watson.model.kinds.brought import BroughtSegmenter, Configuration
+from watson.model.kinds.configuration import parsed
 from watson.model.segmenter import ModelInfo, Segmenter
 
 INFO = ModelInfo("mine", "0" * 12, "onnx", "0" * 64, ("red", "green"))
@@ -67,6 +70,24 @@ def test_the_kind_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("size", [{}, {"longest": None, "width": 40, "height": 72}, {"batch": True}])
 def test_a_semantic_network_names_colours(colours: Path, size: dict[str, Any]) -> None:
     check_names_colours(loaded(with_input(**size), colours))
+
+
+def test_pictures_that_go_together_come_back_each_to_its_own(colours: Path) -> None:
+    """As on a GPU, to which this network takes several pictures at once."""
+    configuration = parsed(Configuration, with_input(batch=True))
+    network = kind._Network(colours, configuration, device="cpu", threads=1)
+    shapes: list[tuple[int, ...]] = []
+
+    def counted(batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        shapes.append(batch.shape)
+        return network(batch)
+
+    pictures = [red_and_green(), red_and_green(48, 64), red_and_green()[:, ::-1].copy()]
+    found = BroughtSegmenter(counted, INFO, configuration, alone=False).segment(pictures)
+    assert shapes == [(2, 3, 64, 48), (1, 3, 48, 64)]
+    for picture, one in zip(pictures, found, strict=True):
+        masks = {instance.category: instance.mask for instance in one.instances}
+        assert np.array_equal(masks["red"], picture[..., 0] > 127)
 
 
 def test_every_default_is_written_out(colours: Path) -> None:

@@ -16,8 +16,10 @@ from torchvision.transforms._presets import SemanticSegmentation
 
 from tests.model.kinds.torchvision_files import SMALLEST, equal, loaded, network, picture, saved
 from watson.model.kinds import torchvision as kind
+from watson.model.kinds import torchvision_semantic
+from watson.model.kinds.batches import batches
 from watson.model.kinds.torchvision_semantic import _input, input_size
-from watson.model.segmenter import Segmenter
+from watson.model.segmenter import Picture, Segmentation, Segmenter
 
 pytestmark = pytest.mark.torch
 
@@ -79,6 +81,26 @@ def test_a_picture_is_segmented_alike_alone_and_in_any_batch(smallest: Segmenter
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [1, 1, 1]):
         together = smallest.segment([pictures[place] for place in order])
         assert all(equal(one, alone[place]) for one, place in zip(together, order, strict=True))
+
+
+def test_pictures_that_go_together_come_back_each_to_its_own(
+    smallest: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: pictures of one size in one batch, so that last bits may differ."""
+    monkeypatch.setattr(torchvision_semantic, "batches", lambda sizes, alone: batches(sizes, alone=False))
+    pictures = [picture(80, 100, 1), picture(100, 80, 3), picture(80, 100, 2)]
+    together = smallest.segment(pictures)
+    monkeypatch.undo()
+    for shown, found in zip(pictures, together, strict=True):
+        assert np.array_equal(_drawn(found, shown), _drawn(smallest.segment([shown])[0], shown))
+
+
+def _drawn(found: Segmentation, shown: Picture) -> Any:
+    """What each pixel shows; 0 for nothing."""
+    drawn = np.zeros(shown.shape[:2], np.int64)
+    for one in found.instances:
+        drawn[one.mask] = one.category_id + 1
+    return drawn
 
 
 def test_loaded_again_it_says_the_same(smallest: Segmenter, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def network(architecture: str, classes: int, **arguments: Any) -> Any:
         made = torchvision.models.get_model(
             architecture, weights=None, weights_backbone=None, num_classes=classes, **arguments
         )
-    shown = torch.stack([torch.from_numpy(picture(64, 64, seed)).permute(2, 0, 1) for seed in range(4)])
+    shown = torch.stack([torch.from_numpy(picture(64, 96, seed)).permute(2, 0, 1) for seed in range(4)])
     shown = (shown.float() / 255 - 0.45) / 0.225
     norms = [module for module in made.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:

@@ -27,6 +27,7 @@ from watson.model.segmenter import ModelInfo, Segmenter
 
 __all__ = ["load", "prepare"]
 
+_JIT: Any = torch.jit  # which has no types
 _REFUSED = re.compile(rb"\b(?:save|from_file|torch\s*\.\s*classes)\b")
 """Source: torch's aten::save and aten::from_file; __torch__.torch.classes, whose code is C++ and may do anything."""
 
@@ -60,7 +61,7 @@ def load(
 
 def _network(path: Path, configuration: TorchConfiguration, device: torch.device) -> TorchNetwork:
     try:
-        module: Any = torch.jit.load(_checked(path), map_location=device)
+        module = _JIT.load(_checked(path), map_location=device)
     except RuntimeError as exc:
         raise UserError(f"{path} is not TorchScript that this torch can load: {_last_line(exc)}") from exc
     module.eval()
@@ -69,7 +70,7 @@ def _network(path: Path, configuration: TorchConfiguration, device: torch.device
 
     def run(tensor: torch.Tensor) -> Any:
         # Else the first runs differ from later ones, which are specialised by what was seen.
-        with torch.jit.optimized_execution(should_optimize=False):
+        with _JIT.optimized_execution(should_optimize=False):
             return module(tensor)
 
     return TorchNetwork(run, configuration, device)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import cv2
 import torch
 import torchvision
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from watson.errors import UserError
 from watson.model import devices
@@ -45,6 +45,8 @@ _NO_CATEGORY = ("__background__", "N/A")
 """Source: torchvision's own lists; N/A are numbers that COCO left out."""
 _WITHOUT_EPSILON = ("maskrcnn_resnet50_fpn", "COCO_V1")
 """Source: torchvision.models.detection.maskrcnn_resnet50_fpn, which sets it to 0 for these weights alone."""
+_EPSILON = 1e-5
+"""Source: torchvision.ops.misc.FrozenBatchNorm2d."""
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.pth$")
 
 
@@ -90,7 +92,7 @@ class DetectionConfiguration(_Configuration):
         mask_threshold: probability from which on a pixel is in the mask.
         least_area: of a mask, as a fraction of the picture.
         most: instances of one picture, best first.
-        norm_epsilon: of the backbone's frozen batch normalisation (maskrcnn_resnet50_fpn alone); None: as torchvision.
+        norm_epsilon: of the backbone's batch normalisation (maskrcnn_resnet50_fpn alone); None: as torchvision has it.
     """
 
     architecture: Detection
@@ -101,6 +103,12 @@ class DetectionConfiguration(_Configuration):
     least_area: Fraction = 0.0
     most: int = Field(100, ge=1, le=1000)
     norm_epsilon: float | None = Field(None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _epsilon_where_it_counts(self) -> Self:
+        if self.norm_epsilon is not None and self.architecture != _WITHOUT_EPSILON[0]:
+            raise ValueError(f"norm_epsilon is for {_WITHOUT_EPSILON[0]} alone")
+        return self
 
 
 Configuration = SemanticConfiguration | DetectionConfiguration
@@ -146,12 +154,12 @@ def load(
     tensors = state_dicts.kept(weights)
     count = _channels(tensors, settings.architecture)
     names = _names(settings, count)
-    network = _network(settings, count)
+    network: Any = _network(settings, count)
     network.load_state_dict(state_dicts.fitted(tensors, network))
     there = devices.usable(device)
     torch.set_num_threads(torch_threads)
     cv2.setNumThreads(torch_threads)
-    ready: Any = network.eval().to(there, memory_format=torch.channels_last)
+    ready = network.eval().to(there, memory_format=torch.channels_last)
     if isinstance(settings, DetectionConfiguration):
         return MaskNetwork(ready, info, names, settings, there)
     return SemanticNetwork(torch.compile(ready) if settings.compile else ready, info, names, settings, there)
@@ -221,9 +229,15 @@ def _complete(configuration: Configuration, described: Any, member: Any) -> Conf
         names = described.meta["categories"]
         # Not all of torchvision's lists have a background; those of its segmentation networks do.
         changes["categories"] = tuple(None if name in _NO_CATEGORY else name for name in names[1:])
-    if configuration.architecture == _WITHOUT_EPSILON[0] and configuration.norm_epsilon is None:
-        changes["norm_epsilon"] = 0.0 if changes["weights"] == _WITHOUT_EPSILON[1] else 1e-5
+    if isinstance(configuration, DetectionConfiguration) and configuration.norm_epsilon is None:
+        changes["norm_epsilon"] = _epsilon(configuration.architecture, changes["weights"])
     return configuration.model_copy(update=changes)
+
+
+def _epsilon(architecture: str, weights: str | None) -> float | None:
+    if architecture != _WITHOUT_EPSILON[0]:
+        return None
+    return 0.0 if weights == _WITHOUT_EPSILON[1] else _EPSILON
 
 
 def _channels(tensors: Mapping[str, torch.Tensor], architecture: str) -> int:

@@ -85,7 +85,8 @@ class MaskNetwork:
 
         In a picture that is so long that scaled to ``max_size`` it is less than a pixel wide nothing is found.
         """
-        seen = [visible(*picture.shape[:2], self._settings.min_size, self._settings.max_size) for picture in pictures]
+        least, most = self._settings.min_size, self._settings.max_size
+        seen = [visible(picture.shape[0], picture.shape[1], least, most) for picture in pictures]
 
         def launch(places: list[int]) -> tuple[list[dict[str, torch.Tensor]], Sizes]:
             if not seen[places[0]]:
@@ -100,7 +101,7 @@ class MaskNetwork:
                 height, width = pictures[place].shape[:2]
                 yield self._segmentation(detections, size, (height, width))
 
-        sizes = [(visible, picture.shape) for visible, picture in zip(seen, pictures, strict=True)]
+        sizes = [(shown, picture.shape) for shown, picture in zip(seen, pictures, strict=True)]
         return overlapped(batches(sizes, alone=self._device.type == "cpu"), launch, collect)
 
     @torch.inference_mode()

@@ -76,7 +76,8 @@ class SemanticNetwork:
         Args:
             pictures: each (H, W, 3) uint8, RGB, 0–255.
         """
-        sizes = [input_size(*picture.shape[:2], self._settings.resize, self._settings.longest) for picture in pictures]
+        shorter, longest = self._settings.resize, self._settings.longest
+        sizes = [input_size(picture.shape[0], picture.shape[1], shorter, longest) for picture in pictures]
 
         def launch(places: list[int]) -> torch.Tensor:
             return self._probabilities(torch.stack([_input(pictures[place], sizes[place]) for place in places]))
