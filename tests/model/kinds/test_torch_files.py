@@ -16,7 +16,7 @@ import torch
 
 from tests.model.kinds.colours import BIAS, GIVEN, WEIGHT, check_names_colours, with_input, with_output
 from watson.errors import UserError
-from watson.model.kinds import archives, exported_programs, kind_named
+from watson.model.kinds import archives, exported_programs, kind_named, torchscript
 from watson.model.segmenter import ModelInfo, Segmenter
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")]
@@ -276,6 +276,10 @@ def test_a_size_is_arithmetic_or_refused(text: str, fine: bool) -> None:
         ("torch.ops.aten.from_file.default", False),
         ("torch.ops.load_library", False),
         ("torch.ops.aten.__class__.x.y", False),
+        ("torch.ops.aten.__init__", False),
+        ("torch.ops.aten.conv2d.__class__", False),
+        ("torch.ops.aten.conv2d._op", False),
+        ("torch.ops.aten._softmax.default", True),
         ("torch.hub.load", False),
         ("_operator.methodcaller", False),
         ("math.__loader__", False),
@@ -303,3 +307,19 @@ def test_an_archive_that_grows_beyond_measure_is_not_unpacked(tmp_path: Path, mo
         archive.writestr("a/zeros", bytes(1_000_000))
     with pytest.raises(UserError, match="grows to more than 8 times"):
         archives.entries(path)
+
+
+def test_of_torchscript_only_code_and_values_are_loaded(tmp_path: Path) -> None:
+    """An older format's index could call any file code, which nobody would have looked at."""
+
+    def spoil(files: dict[str, bytes]) -> None:
+        files["model.json"] = b"{}"
+        files["libs/code"] = b"torch.save"
+        files["extra/note"] = b"hello"
+
+    path = altered(scripted(Colours(), tmp_path), spoil)
+    with zipfile.ZipFile(torchscript._checked(path)) as archive:
+        names = {name.partition("/")[2] for name in archive.namelist()}
+    assert {"data.pkl", "constants.pkl", "code/__torch__.py"} < names
+    assert not names & {"model.json", "libs/code", "extra/note"}
+    check_names_colours(loaded("torchscript", GIVEN, path))

@@ -53,7 +53,7 @@ def parsed(model: type[Model], given: Mapping[str, JsonValue]) -> Model:
         UserError: names each key that is wrong, missing or unknown.
     """
     try:
-        return model.model_validate_json(json.dumps(given))
+        return model.model_validate_json(json.dumps(dict(given)))
     except ValidationError as exc:
         lines = (_said(model, error) for error in exc.errors(include_url=False)[:10])
         raise UserError("The model's configuration is wrong:\n  " + "\n  ".join(lines)) from exc

@@ -27,7 +27,7 @@ _PLAIN = re.compile(r"data/(?:weights/weight|constants/tensor)_\d+|archive_forma
 """Bytes of tensors, and what says which archive this is."""
 
 _TARGET = re.compile(
-    r"torch\.ops\.(?:aten|torchvision)\.(?!(?:save|from_file)\b)\w+(?:\.\w+)?"
+    r"torch\.ops\.(?:aten|torchvision)\.(?!__|(?:save|from_file)\b)\w+(?:\.(?!_)\w+)?"
     r"|torch\.sym_(?:float|int|ite|max|min|not|sqrt|sum)"
     r"|math\.(?:ceil|floor|trunc)"
     r"|_operator\.(?:abs|add|and_|eq|floordiv|ge|getitem|gt|le|lt|mod|mul|ne|neg|not_|or_|pow|sub|truediv)"
@@ -42,8 +42,13 @@ _WORDS = re.compile(
 )
 _TREES = frozenset({None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"})
 _REFUSED_KEYS = frozenset({"as_operator", "as_custom_obj", "as_opaque_obj"})
-_EMPTIED: dict[str, Any] = {"metadata": {}, "guards_code": []}
-"""Where the network was written, line by line, and checks of its input as Python: a network runs without either."""
+_EMPTIED: tuple[tuple[str, str, Any], ...] = (
+    ("target", "metadata", {}),
+    ("graph", "metadata", {}),
+    ("schema_version", "guards_code", []),
+)
+"""By a neighbour that tells where it is: where the network was written, line by line, and checks of its input as
+Python. A network runs without either."""
 
 
 def checked(path: Path) -> io.BytesIO:
@@ -85,12 +90,15 @@ def _cleaned(value: Any, place: str) -> Any:
         return [_cleaned(one, place) for one in value]
     if not isinstance(value, dict):
         return value
+    emptied = {key: nothing for neighbour, key, nothing in _EMPTIED if neighbour in value and key in value}
     for key, one in value.items():
         _check(key, one, place)
-    return {key: _EMPTIED[key] if key in _EMPTIED else _cleaned(one, place) for key, one in value.items()}
+    return {key: emptied[key] if key in emptied else _cleaned(one, place) for key, one in value.items()}
 
 
 def _check(key: str, value: Any, place: str) -> None:
+    if isinstance(value, dict):  # tables of values by their names, which may be any word
+        return
     if key == "target" and not (isinstance(value, str) and _TARGET.fullmatch(value)):
         raise _NotSafe(f"{place} uses the operator {str(value)[:100]!r}")
     if key == "expr_str" and not (isinstance(value, str) and _arithmetic(value)):

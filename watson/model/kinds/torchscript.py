@@ -28,6 +28,8 @@ from watson.model.segmenter import ModelInfo, Segmenter
 __all__ = ["load", "prepare"]
 
 _JIT: Any = torch.jit  # which has no types
+_KEPT = re.compile(r"code/.+\.py|(?:data|constants)(?:\.pkl|/.+)|version|byteorder|\.data/\w+")
+"""Code, values and numbers. Not: an older format's index (``model.json``), which could call any file code."""
 _REFUSED = re.compile(rb"\b(?:save|from_file|torch\s*\.\s*classes)\b")
 """Source: torch's aten::save and aten::from_file; __torch__.torch.classes, whose code is C++ and may do anything."""
 
@@ -77,19 +79,19 @@ def _network(path: Path, configuration: TorchConfiguration, device: torch.device
 
 
 def _checked(path: Path) -> io.BytesIO:
-    """The archive, when nothing in it is named that a network has no need of."""
+    """The archive without what is not needed, when nothing in it is named that a network has no need of."""
     files = archives.entries(path)
     if "constants.pkl" not in files or not any(name.startswith("code/") for name in files):
         raise UserError(f"{path} is not TorchScript: make it with torch.jit.save.")
-    for name, content in files.items():
-        code = name.startswith("code/") and name.endswith(".py")
-        refused = _REFUSED.search(content) if code or name.endswith(".pkl") else None
+    kept = {name: content for name, content in files.items() if _KEPT.fullmatch(name)}
+    for name, content in kept.items():
+        refused = _REFUSED.search(content) if name.endswith((".py", ".pkl")) else None
         if refused is not None:
             raise UserError(
                 f"{path} names {refused[0].decode()!r} in {name}: it could read or write files, which no network "
                 "needs. It was not loaded. Export the network without it, or as ONNX."
             )
-    return archives.packed(files)
+    return archives.packed(kept)
 
 
 def _last_line(exc: Exception) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -215,7 +217,8 @@ def _recognised(known: Any, configuration: Configuration, weights: Path) -> Any:
 
 def _downloaded(member: Any) -> state_dicts.Tensors:
     try:
-        return dict(member.get_state_dict(progress=False, check_hash=True, weights_only=True))
+        with redirect_stdout(sys.stderr):  # where it tells of its download
+            return dict(member.get_state_dict(progress=False, check_hash=True, weights_only=True))
     except (OSError, RuntimeError) as exc:  # URLError is an OSError; RuntimeError: another hash than published
         raise UserError(
             f"torchvision's weights {member.name} cannot be downloaded ({exc}). Fetch {member.url} where you can, and "
