@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
@@ -137,15 +138,49 @@ def _probabilities(one: NDArray[Any], output: Semantic, names: Sequence[str | No
     return instances(clipped, names, width=width, height=height, settings=output.semantic)
 
 
+@dataclass(frozen=True, slots=True)
+class _Things:
+    """What came out, one of each a thing: labels (n,), scores (n,) 0–1, masks (n, h, w), boxes (n, 4) or None."""
+
+    labels: NDArray[Any]
+    scores: NDArray[np.float32]
+    masks: NDArray[Any]
+    boxes: NDArray[np.float32] | None
+
+
 def _instances(
     outputs: Outputs, output: Instances, names: Sequence[str | None], *, picture: Size, seen: Size
 ) -> Segmentation:
+    things = _things(outputs, output, seen)
+    category_ids = {label: number for number, label in enumerate(i for i, n in enumerate(names) if n is not None)}
+    found: list[Instance] = []
+    for place in np.argsort(-things.scores, kind="stable"):
+        label, score = int(things.labels[place]), float(things.scores[place])
+        if score < output.least_score or len(found) == output.most:
+            break
+        if not 0 <= label < len(names):
+            raise Mismatch(f"an instance has label {label}, but {_channels_named(names)}")
+        name = names[label]
+        if name is None:
+            continue
+        soft = _finite(things.masks[place])
+        if things.boxes is None:
+            mask = _scaled(soft, picture) > output.mask_threshold
+        else:
+            mask = _pasted(soft, things.boxes[place], picture=picture, seen=seen) > output.mask_threshold
+        if np.count_nonzero(mask) >= max(1.0, output.least_area * mask.size):
+            found.append(Instance(category_ids[label], name, score, mask))
+    return Segmentation(tuple(found))
+
+
+def _things(outputs: Outputs, output: Instances, seen: Size) -> _Things:
     labels, scores = (np.ravel(_output(outputs, name)) for name in (output.labels, output.scores))
-    scores = np.clip(_finite(scores), 0, 1)
     masks = _output(outputs, output.masks)
-    masks = masks[0] if masks.ndim == 5 and len(masks) == 1 else masks
-    masks = masks[:, 0] if masks.ndim == 4 and masks.shape[1] == 1 else masks
-    if masks.ndim == 4 and len(masks) == 1:  # the batch's one picture
+    if masks.ndim == 5 and len(masks) == 1:  # the batch's one picture
+        masks = masks[0]
+    if masks.ndim == 4 and masks.shape[1] == 1:
+        masks = masks[:, 0]
+    elif masks.ndim == 4 and len(masks) == 1:
         masks = masks[0]
     boxes = None if output.boxes is None else _finite(_output(outputs, output.boxes)).reshape(-1, 4)
     counts = {"labels": len(labels), "scores": len(scores), "masks": len(masks)}
@@ -158,23 +193,7 @@ def _instances(
             f"masks are {masks.shape[2]} × {masks.shape[1]} pixels, but the input is {seen[1]} × {seen[0]}: where they "
             'fill boxes, name these in "boxes"'
         )
-    category_ids = {label: number for number, label in enumerate(i for i, n in enumerate(names) if n is not None)}
-    found: list[Instance] = []
-    for place in np.argsort(-scores, kind="stable"):
-        label, score = int(labels[place]), float(scores[place])
-        if score < output.least_score or len(found) == output.most:
-            break
-        if not 0 <= label < len(names):
-            raise Mismatch(f"an instance has label {label}, but {_channels_named(names)}")
-        name = names[label]
-        if name is None:
-            continue
-        soft = _finite(masks[place])
-        whole = _scaled(soft, picture) if boxes is None else _pasted(soft, boxes[place], picture=picture, seen=seen)
-        mask = whole > output.mask_threshold
-        if np.count_nonzero(mask) >= max(1.0, output.least_area * mask.size):
-            found.append(Instance(category_ids[label], name, score, mask))
-    return Segmentation(tuple(found))
+    return _Things(labels, np.clip(_finite(scores), 0, 1), masks, boxes)
 
 
 def _scaled(mask: NDArray[np.float32], picture: Size) -> NDArray[np.float32]:

@@ -7,33 +7,30 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import cv2
 import torch
 import torchvision
-from pydantic import Field, JsonValue, model_validator
+from pydantic import JsonValue
 
 from watson.errors import UserError
 from watson.model import devices
 from watson.model.kinds import Prepared, state_dicts
-from watson.model.kinds.configuration import Categories, Chosen, Fraction, Strict, channels, completed, named, parsed
+from watson.model.kinds.configuration import channels, completed, named
 from watson.model.kinds.torchvision_detection import MaskNetwork
 from watson.model.kinds.torchvision_semantic import SemanticNetwork
+from watson.model.kinds.torchvision_settings import (
+    Configuration,
+    DetectionConfiguration,
+    SemanticConfiguration,
+    epsilon,
+    read,
+)
 from watson.model.segmenter import ModelInfo, Segmenter
 from watson.model.weights import sha256_of
 
-__all__ = ["DetectionConfiguration", "SemanticConfiguration", "load", "prepare"]
-
-Semantic = Literal[
-    "deeplabv3_mobilenet_v3_large",
-    "deeplabv3_resnet50",
-    "deeplabv3_resnet101",
-    "fcn_resnet50",
-    "fcn_resnet101",
-    "lraspp_mobilenet_v3_large",
-]
-Detection = Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"]
+__all__ = ["load", "prepare"]
 
 _HEADS = {
     "deeplabv3": "classifier.4.weight",
@@ -45,75 +42,7 @@ _HEADS = {
 _BACKGROUND = 0
 _NO_CATEGORY = ("__background__", "N/A")
 """Source: torchvision's own lists; N/A are numbers that COCO left out."""
-_WITHOUT_EPSILON = ("maskrcnn_resnet50_fpn", "COCO_V1")
-"""Source: torchvision.models.detection.maskrcnn_resnet50_fpn, which sets it to 0 for these weights alone."""
-_EPSILON = 1e-5
-"""Source: torchvision.ops.misc.FrozenBatchNorm2d."""
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.pth$")
-
-
-class _Configuration(Strict):
-    """What both families have.
-
-    Attributes:
-        algorithm: raised when the code here changes what comes out.
-        weights: member of torchvision's enumeration, such as ``COCO_V1``; None: a file of other weights.
-        categories: by channel, after the background, which is channel 0; None: those of the architecture's default
-            weights.
-        precision: on CUDA.
-    """
-
-    algorithm: Literal[1] = 1
-    weights: str | None = None
-    categories: Categories | None = None
-    precision: devices.Precision = "float32"
-
-
-class SemanticConfiguration(_Configuration, Chosen):
-    """A network that says for each pixel what it shows.
-
-    Attributes:
-        resize: pixels of the shorter side at which the network sees a picture, as torchvision's own transforms have it.
-        longest: pixels of the longer side at most, for panoramas.
-        compile: by torch.compile, which takes minutes at the first picture of each size and changes the last bits.
-    """
-
-    architecture: Semantic
-    resize: int = Field(520, ge=16, le=4096)
-    longest: int = Field(2080, ge=16, le=16384)
-    compile: bool = False
-
-
-class DetectionConfiguration(_Configuration):
-    """A network that finds things and outlines each.
-
-    Attributes:
-        min_size: pixels of the shorter side at which the network sees a picture, unless ``max_size`` forbids it.
-        max_size: pixels of the longer side at most.
-        least_score: of an instance.
-        mask_threshold: probability from which on a pixel is in the mask.
-        least_area: of a mask, as a fraction of the picture.
-        most: instances of one picture, best first.
-        norm_epsilon: of the backbone's batch normalisation (maskrcnn_resnet50_fpn alone); None: as torchvision has it.
-    """
-
-    architecture: Detection
-    min_size: int = Field(800, ge=16, le=4096)
-    max_size: int = Field(1333, ge=16, le=16384)
-    least_score: Fraction = 0.5
-    mask_threshold: Fraction = 0.5
-    least_area: Fraction = 0.0
-    most: int = Field(100, ge=1, le=1000)
-    norm_epsilon: float | None = Field(None, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _epsilon_where_it_counts(self) -> Self:
-        if self.norm_epsilon is not None and self.architecture != _WITHOUT_EPSILON[0]:
-            raise ValueError(f"norm_epsilon is for {_WITHOUT_EPSILON[0]} alone")
-        return self
-
-
-Configuration = SemanticConfiguration | DetectionConfiguration
 
 
 def prepare(given: Mapping[str, JsonValue], weights: Path | None, folder: Path) -> Prepared:
@@ -124,7 +53,7 @@ def prepare(given: Mapping[str, JsonValue], weights: Path | None, folder: Path) 
     Raises:
         UserError: the configuration or the weights are wrong, or torchvision's weights cannot be downloaded.
     """
-    configuration = _parsed(given)
+    configuration = read(given)
     known = torchvision.models.get_model_weights(configuration.architecture)
     if weights is None:
         member = _member(known, configuration)
@@ -152,7 +81,7 @@ def load(
     Raises:
         UserError: the configuration or the weights are not what `prepare` returned, or the device is not there.
     """
-    settings = _parsed(configuration)
+    settings = read(configuration)
     tensors = state_dicts.kept(weights)
     count = _channels(tensors, settings.architecture)
     names = _names(settings, count)
@@ -165,13 +94,6 @@ def load(
     if isinstance(settings, DetectionConfiguration):
         return MaskNetwork(ready, info, names, settings, there)
     return SemanticNetwork(torch.compile(ready) if settings.compile else ready, info, names, settings, there)
-
-
-def _parsed(given: Mapping[str, JsonValue]) -> Configuration:
-    architecture = given.get("architecture")
-    if isinstance(architecture, str) and architecture.startswith("maskrcnn"):
-        return parsed(DetectionConfiguration, given)
-    return parsed(SemanticConfiguration, given)
 
 
 def _member(known: Any, configuration: Configuration) -> Any:
@@ -233,14 +155,8 @@ def _complete(configuration: Configuration, described: Any, member: Any) -> Conf
         # Not all of torchvision's lists have a background; those of its segmentation networks do.
         changes["categories"] = tuple(None if name in _NO_CATEGORY else name for name in names[1:])
     if isinstance(configuration, DetectionConfiguration) and configuration.norm_epsilon is None:
-        changes["norm_epsilon"] = _epsilon(configuration.architecture, changes["weights"])
+        changes["norm_epsilon"] = epsilon(configuration.architecture, changes["weights"])
     return configuration.model_copy(update=changes)
-
-
-def _epsilon(architecture: str, weights: str | None) -> float | None:
-    if architecture != _WITHOUT_EPSILON[0]:
-        return None
-    return 0.0 if weights == _WITHOUT_EPSILON[1] else _EPSILON
 
 
 def _channels(tensors: Mapping[str, torch.Tensor], architecture: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torchvision.models.detection.transform import resize_boxes
 
 from watson.model import devices
 from watson.model.kinds.batches import batches, overlapped
+from watson.model.kinds.torchvision_settings import DetectionConfiguration
 from watson.model.segmenter import Instance, ModelInfo, Picture, Segmentation
 
 __all__ = ["MaskNetwork", "visible"]
@@ -20,40 +21,16 @@ Sizes = list[tuple[int, int]]
 """Of each picture of a batch: height and width as the network sees it, before padding."""
 
 
-class Settings(Protocol):
-    """What decides the result besides the network, which has the rest (sizes, least score) in itself."""
-
-    @property
-    def min_size(self) -> int:
-        """Pixels of the shorter side."""
-        ...
-
-    @property
-    def max_size(self) -> int:
-        """Pixels of the longer side at most."""
-        ...
-
-    @property
-    def mask_threshold(self) -> float:
-        """Probability above which a pixel is in the mask."""
-        ...
-
-    @property
-    def least_area(self) -> float:
-        """Of a mask, as a fraction of the picture."""
-        ...
-
-    @property
-    def precision(self) -> devices.Precision:
-        """On CUDA."""
-        ...
-
-
 class MaskNetwork:
     """Mask R-CNN with its weights, on one device. Not thread-safe."""
 
     def __init__(
-        self, network: Any, info: ModelInfo, names: Sequence[str | None], settings: Settings, device: torch.device
+        self,
+        network: Any,
+        info: ModelInfo,
+        names: Sequence[str | None],
+        settings: DetectionConfiguration,
+        device: torch.device,
     ) -> None:
         """Take a loaded network.
 

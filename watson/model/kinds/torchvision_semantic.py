@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +11,9 @@ from torchvision.transforms import functional
 
 from watson.model import devices
 from watson.model.kinds.batches import batches, overlapped
+from watson.model.kinds.torchvision_settings import SemanticConfiguration
 from watson.model.segmenter import ModelInfo, Picture, Segmentation
-from watson.model.semantic import SemanticSettings, instances
+from watson.model.semantic import instances
 
 __all__ = ["SemanticNetwork", "input_size"]
 
@@ -20,35 +21,16 @@ _MEAN, _DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 """Source: torchvision.transforms._presets.SemanticSegmentation; of ImageNet's pictures, 0–1."""
 
 
-class Settings(Protocol):
-    """What decides the result besides the network."""
-
-    @property
-    def resize(self) -> int:
-        """Pixels of the shorter side."""
-        ...
-
-    @property
-    def longest(self) -> int:
-        """Pixels of the longer side at most."""
-        ...
-
-    @property
-    def precision(self) -> devices.Precision:
-        """On CUDA."""
-        ...
-
-    @property
-    def semantic(self) -> SemanticSettings:
-        """Which components become instances."""
-        ...
-
-
 class SemanticNetwork:
     """A semantic network with its weights, on one device. Not thread-safe."""
 
     def __init__(
-        self, network: Any, info: ModelInfo, names: Sequence[str | None], settings: Settings, device: torch.device
+        self,
+        network: Any,
+        info: ModelInfo,
+        names: Sequence[str | None],
+        settings: SemanticConfiguration,
+        device: torch.device,
     ) -> None:
         """Take a loaded network.
 
