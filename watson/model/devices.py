@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from watson.errors import UserError
 
-__all__ = ["Precision", "autocast", "sent", "usable"]
+__all__ = ["Precision", "autocast", "compiled", "sent", "usable"]
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """Numbers that a network computes with on CUDA; elsewhere it is always float32."""
@@ -45,3 +45,12 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     if device.type != "cuda" or precision == "float32":
         return nullcontext()
     return torch.autocast("cuda", dtype=torch.bfloat16 if precision == "bfloat16" else torch.float16)
+
+
+def compiled(network: Any, device: torch.device, *, wanted: bool) -> Any:
+    """Return the network compiled by torch, where that is wanted and the device is CUDA.
+
+    Not on CPU, where masks must not depend on what else was asked: code that is compiled for sizes seen before and
+    code for any size differ in the last bits.
+    """
+    return torch.compile(network) if wanted and device.type == "cuda" else network

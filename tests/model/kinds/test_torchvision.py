@@ -12,7 +12,7 @@ import torchvision
 from safetensors.torch import save_file
 from torchvision.models import Weights, WeightsEnum
 
-from tests.model.kinds.torchvision_files import SMALLEST, loaded, network, picture, saved
+from tests.model.kinds.torchvision_files import SMALLEST, loaded, network, saved
 from watson.errors import UserError
 from watson.model.kinds import kind_named
 from watson.model.kinds import torchvision as kind
@@ -275,15 +275,3 @@ def test_kept_weights_that_are_something_else_are_refused(weights: Path, tmp_pat
     info = loaded(prepared).info
     with pytest.raises(UserError, match="does not hold the tensors of a registered model"):
         kind.load(info, prepared.configuration, weights, device="cpu", torch_threads=1)
-
-
-def test_compiling_is_asked_of_torch_where_it_is_configured(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr(torch, "compile", lambda network: asked.append(network) or network)
-    for folder, compiled in (("no", False), ("yes", True)):
-        (tmp_path / folder).mkdir()
-        model = loaded(kind.prepare(GIVEN | {"compile": compiled}, weights, tmp_path / folder))
-        assert len(asked) == compiled
-        assert len(model.segment([picture(64, 64)])) == 1

@@ -27,7 +27,7 @@ class ExportConfiguration(TorchConfiguration):
     """What is to be known of an exported program.
 
     Attributes:
-        compile: by torch.compile, which takes minutes at the first picture of each size and changes the last bits.
+        compile: on CUDA, by torch.compile: takes up to minutes at the first picture of each size.
     """
 
     compile: bool = False
@@ -42,7 +42,7 @@ def prepare(given: Mapping[str, JsonValue], weights: Path | None, folder: Path) 
     """
     path = file_given(weights, "torch-export")
     configuration = parsed(ExportConfiguration, given)
-    return prepared(_network(path, configuration, torch.device("cpu"), compiled=False), configuration, path)
+    return prepared(_network(path, configuration, torch.device("cpu")), configuration, path)
 
 
 def load(
@@ -57,11 +57,11 @@ def load(
     there = devices.usable(device)
     torch.set_num_threads(torch_threads)
     cv2.setNumThreads(torch_threads)
-    network = _network(weights, settings, there, compiled=settings.compile)
+    network = _network(weights, settings, there)
     return BroughtSegmenter(network, info, settings, alone=there.type == "cpu")
 
 
-def _network(path: Path, configuration: ExportConfiguration, device: torch.device, *, compiled: bool) -> TorchNetwork:
+def _network(path: Path, configuration: ExportConfiguration, device: torch.device) -> TorchNetwork:
     archive = checked(path)
     try:
         program = torch.export.load(archive)
@@ -73,4 +73,4 @@ def _network(path: Path, configuration: ExportConfiguration, device: torch.devic
     module: Any = program.module()
     if configuration.channels_last:
         module = module.to(memory_format=torch.channels_last)
-    return TorchNetwork(torch.compile(module) if compiled else module, configuration, device)
+    return TorchNetwork(devices.compiled(module, device, wanted=configuration.compile), configuration, device)

@@ -93,7 +93,7 @@ def load(
     ready = network.eval().to(there, memory_format=torch.channels_last)
     if isinstance(settings, DetectionConfiguration):
         return MaskNetwork(ready, info, names, settings, there)
-    return SemanticNetwork(torch.compile(ready) if settings.compile else ready, info, names, settings, there)
+    return SemanticNetwork(devices.compiled(ready, there, wanted=settings.compile), info, names, settings, there)
 
 
 def _member(known: Any, configuration: Configuration) -> Any:

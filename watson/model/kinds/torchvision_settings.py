@@ -51,7 +51,7 @@ class SemanticConfiguration(_Configuration, Chosen):
     Attributes:
         resize: pixels of the shorter side at which the network sees a picture, as torchvision's own transforms have it.
         longest: pixels of the longer side at most, for panoramas.
-        compile: by torch.compile, which takes minutes at the first picture of each size and changes the last bits.
+        compile: on CUDA, by torch.compile: takes up to minutes at the first picture of each size.
     """
 
     architecture: Semantic
