@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ def load(
 
 def _network(path: Path, configuration: TorchConfiguration, device: torch.device) -> TorchNetwork:
     try:
-        module = _JIT.load(_checked(path), map_location=device)
+        with warnings.catch_warnings():  # that it is deprecated is not for whoever brings a network to hear
+            warnings.simplefilter("ignore", FutureWarning)
+            module = _JIT.load(_checked(path), map_location=device)
     except RuntimeError as exc:
         raise UserError(f"{path} is not TorchScript that this torch can load: {_last_line(exc)}") from exc
     module.eval()
