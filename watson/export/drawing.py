@@ -17,13 +17,13 @@ _OUTLINE_TOLERANCE = 0.0015  # of the long side: half a pixel in a thumbnail
 _SPECK = 0.0002  # of the picture: smaller islands are in the mask PNG, not in the outline
 
 
-def thumbnail(picture: bytes) -> bytes:
-    """A JPEG of at most 400 pixels to each side, of a normalised picture's file. CPU work: call it in a thread."""
+def thumbnail(picture: bytes, pixels: int = _THUMBNAIL_PIXELS) -> bytes:
+    """A JPEG of at most ``pixels`` to each side, of a normalised picture's file. CPU work: call it in a thread."""
     out = io.BytesIO()
     with Image.open(io.BytesIO(picture)) as image:
-        image.draft("RGB", (_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
+        image.draft("RGB", (pixels, pixels))
         small = image.convert("RGB")
-    small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
+    small.thumbnail((pixels, pixels))
     small.save(out, "JPEG", quality=_THUMBNAIL_QUALITY, optimize=True)
     return out.getvalue()
 
