@@ -14,7 +14,7 @@ from watson.cli.session import command_settings, in_loop
 from watson.events import DEFAULT_MODEL, ManifestSubmitted
 from watson.settings import Settings
 
-__all__ = ["register"]
+__all__ = ["register", "send"]
 
 
 def _submit(
@@ -48,14 +48,20 @@ def _submit(
     """
     options = job_options(long_side, least_score, least_area, category, weight)
     manifest = make_manifest(source_of(source, kind, template), dataset, job, model, options)
-    in_loop(_send(command_settings(), manifest))
+    in_loop(send(command_settings(), manifest))
     if as_json:
         print_json({"job": manifest.job, "dataset": dataset})
     else:
         typer.echo(f"submitted job {manifest.job}; follow it with: watson status {manifest.job}")
 
 
-async def _send(settings: Settings, manifest: ManifestSubmitted) -> None:
+async def send(settings: Settings, manifest: ManifestSubmitted) -> None:
+    """Publish a manifest.
+
+    Raises:
+        BrokerUnavailable: the broker cannot be reached.
+        UserError: its topics are not those of the settings.
+    """
     from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
     from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
 
