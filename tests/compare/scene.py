@@ -27,6 +27,7 @@ from watson.events import (
 )
 from watson.model.masks import encode_masks
 from watson.model.segmenter import Instance, ModelInfo, Segmentation
+from watson.sources.uris import file_uri
 from watson.storage.catalogue import JobRow, StageCount
 from watson.storage.directory import DirectoryObjectStore
 from watson.storage.sqlite import SqliteCatalogue
@@ -86,7 +87,7 @@ class Scene:
         rejected: int = 0,
     ) -> ImageCatalogued:
         """Catalogue a picture, as the chain would. ``keep``: indices of the masks that the rules let through."""
-        uri = f"file:///photographs/{name}"
+        uri = file_uri(f"/photographs/{name}")
         width, height = int(WIDTH * scale), int(HEIGHT * scale)
         data = io.BytesIO()
         Image.fromarray(plain(width, height)).save(data, "JPEG", quality=90)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from watson import __version__
-from watson.cli import audit, compare, datasets, dead_letters, jobs, operate, resubmit, run, snapshots, submit
+from watson.cli import audit, compare, datasets, dead_letters, jobs, operate, resubmit, run, snapshots, submit, suggest
 from watson.errors import Refused, Retriable, UserError, WatsonError
 from watson.logs import printable
 
@@ -55,7 +55,7 @@ def _root(
     pass
 
 
-for _commands in (run, submit, resubmit, jobs, datasets, snapshots, compare, dead_letters, audit, operate):
+for _commands in (run, submit, resubmit, jobs, datasets, snapshots, compare, suggest, dead_letters, audit, operate):
     _commands.register(app)
 
 
