@@ -9,7 +9,7 @@ from tests.snapshots.conftest import Place, images
 from tests.storage.events import at, catalogued
 from watson.errors import ServiceUnavailable, UserError
 from watson.events import JobOptions, Rules
-from watson.snapshots import Snapshot, take
+from watson.snapshots import Snapshot, parts, take
 from watson.storage.catalogue import StageCount
 from watson.storage.directory import DirectoryObjectStore
 
@@ -24,12 +24,12 @@ async def test_the_same_content_in_another_place_job_and_time_has_the_same_id_by
     await other_place.job("second", [image.model_copy(update={"code_version": "9.9"}) for image in later])
     one, two = await place.take(part_images=3), await other_place.take(part_images=3)
     assert one.id == two.id
-    parts = [
+    packed = [
         {key: data for key, data in where.objects_there().items() if key.startswith("snapshot-parts/")}
         for where in (place, other_place)
     ]
-    assert parts[0] == parts[1]
-    assert len(parts[0]) == 3
+    assert packed[0] == packed[1]
+    assert len(packed[0]) == 3
 
 
 async def test_the_id_is_the_sha256_of_the_lines_however_they_are_cut_up(place: Place, other_place: Place) -> None:
@@ -42,6 +42,15 @@ async def test_the_id_is_the_sha256_of_the_lines_however_they_are_cut_up(place: 
     lines += [image.line() for image in await place.read(one)]
     assert hashlib.sha256(b"".join(lines)).hexdigest() == one.id
     assert one.size == sum(map(len, lines))
+
+
+async def test_a_part_is_bounded_in_bytes_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    await place.job("job", images("job", *NAMES))
+    monkeypatch.setattr(parts, "PART_BYTES", 2000)
+    taken = await place.take()
+    assert len(taken.parts) > 2
+    assert all(part.size < 2000 + 1000 for part in taken.parts)
+    assert len(await place.read(taken)) == len(NAMES)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-__all__ = ["PART_IMAGES", "PartFile", "PartWriter"]
+__all__ = ["PART_BYTES", "PART_IMAGES", "PartFile", "PartWriter"]
 
 PART_IMAGES = 20_000
-"""Images in a part: some 20 MB of lines, a third of that packed. What a reader and an upload hold at once."""
+"""Most images in a part: some 20 MB of lines at three masks an image. What a reader and an upload hold at once."""
+
+PART_BYTES = 32 * 2**20
+"""A part that has so many bytes of lines takes no more: pictures may have hundreds of masks."""
 
 _LEVEL = 6
 
@@ -33,7 +36,7 @@ class PartWriter:
     Args:
         folder: where the parts go; empty.
         header: the first line.
-        part_images: images in a part. It does not change the content's hash, only how the content is cut up.
+        part_images: most images in a part. It does not change the content's hash, only how the content is cut up.
     """
 
     def __init__(self, folder: Path, header: bytes, part_images: int = PART_IMAGES) -> None:
@@ -53,7 +56,7 @@ class PartWriter:
     def add(self, lines: Iterable[bytes]) -> None:
         """Some images' lines."""
         for line in lines:
-            if self._part.images == self._part_images:
+            if self._part.images == self._part_images or self._part.size >= PART_BYTES:
                 self._done.append(self._part.close())
                 self._part = _OpenPart(self._folder / str(len(self._done)))
             self._write(line)
@@ -76,15 +79,15 @@ class _OpenPart:
         # No name and no time in the header: the same lines make the same object.
         self._packed = gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=self._raw, mtime=0)
         self._sha256 = hashlib.sha256()
-        self._size = 0
+        self.size = 0
         self.images = 0
 
     def write(self, line: bytes) -> None:
         self._packed.write(line)
         self._sha256.update(line)
-        self._size += len(line)
+        self.size += len(line)
 
     def close(self) -> PartFile:
         self._packed.close()
         self._raw.close()
-        return PartFile(self._path, self._sha256.hexdigest(), self.images, self._size)
+        return PartFile(self._path, self._sha256.hexdigest(), self.images, self.size)

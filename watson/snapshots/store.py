@@ -25,7 +25,7 @@ __all__ = ["find", "load_record", "read", "snapshots"]
 
 _DIGITS = re.compile(r"[0-9a-f]{4,64}")
 _MOST_RECORD_BYTES = 64 * 2**20
-_MOST_PART_BYTES = 2**30  # far above any real one: what is in the store may be forged
+_MOST_PART_BYTES = 2**28  # far above any real one, packed or unpacked: what is in the store may be forged
 _NAMED = 5
 _PARSED_AT_ONCE = 500
 
@@ -131,7 +131,7 @@ def _lines(packed: bytes, part: Part, content: Hash) -> list[bytes]:
     """The lines of a part, each with its line feed; ``content`` is told of them. In a thread."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-            text = file.read(part.size + 1)
+            text = file.read(min(part.size, _MOST_PART_BYTES) + 1)
     except (OSError, EOFError, zlib.error) as exc:
         raise Refused(ReasonCode.OBJECT_ALTERED, f"{part.object} cannot be unpacked: {exc}") from exc
     if (found := hashlib.sha256(text).hexdigest()) != part.sha256:
