@@ -61,6 +61,7 @@ async def test_the_coco_opens_in_pycocotools_with_the_masks_at_the_originals_siz
     wanted[20:120, 20:120] = True
     drawn = opened.annToMask(cat).astype(np.bool_)
     assert (drawn & wanted).sum() / (drawn | wanted).sum() > 0.95
+    assert set(cat["segmentation"][0]) == {21.0, 119.0}  # the middles of pixels 10 and 59, at twice the size
     assert (cat["bbox"], cat["area"]) == ([20, 20, 100, 100], 10_000)
     assert len(dog["segmentation"]) == 1  # a polygon has no holes
 

@@ -73,9 +73,13 @@ def match(before: Sequence[str], after: Sequence[str], ious: NDArray[np.float64]
 
 
 def _overlapping(ious: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
-    """Places of all that overlap enough, best first. Of equals, an order that is the same when the two are swapped."""
+    """Places of all that overlap enough, best first.
+
+    Of equals the earlier place comes first. Two that exclude each other share a row or a column, so which of them that
+    is does not change when the two lists are swapped.
+    """
     places = [(int(i), int(j)) for i, j in np.argwhere(ious >= LEAST_IOU)]
-    yield from sorted(places, key=lambda place: (-ious[place], sum(place), abs(place[0] - place[1])))
+    yield from sorted(places, key=lambda place: (-ious[place], place))
 
 
 def _kind(iou: float, *, same_category: bool) -> Kind:
