@@ -50,6 +50,44 @@ def test_a_page_is_written_where_it_is_wanted(watson, jobs):
     assert "a.jpg" in (watson.folder / "differences/index.html").read_text()
 
 
+@pytest.fixture
+def directories(watson):
+    """What ``watson run`` left of two models, each in a directory of its own; neither is in the catalogue."""
+
+    async def make(name: str, category: str) -> None:
+        work = watson.folder / name / ".watson"
+        work.mkdir(parents=True)
+        async with scene_in(work) as scene:
+            await scene.job(f"run-{name}", {"a.jpg": [box(category, 10, 10, 60, 60, score=0.5)]})
+
+    asyncio.run(make("cats", "cat"))
+    asyncio.run(make("dogs", "dog"))
+
+
+def test_the_directories_of_two_runs_are_compared_too(watson, directories):
+    found = watson("diff", "cats", "dogs/", "--out", "page", "--json").json
+    assert (found["before"]["job"], found["after"]["job"]) == ("run-cats", "run-dogs")
+    assert found["renamed"] == [{"before": "cat", "after": "dog", "masks": 1}]
+    assert (watson.folder / "page/pictures/0001.jpg").is_file()
+    suggested = watson("suggest", "cats", "--against", "dogs", "--coco", "next.json").rows
+    assert suggested[0][2] == "the jobs disagree by 100%; its 1 masks score 50% on average"
+
+
+def test_a_directory_and_a_job_of_the_catalogue_are_compared(watson, jobs, directories):
+    assert watson("diff", "one", "cats", "--json").json["images"]["both"] == 1
+
+
+def test_a_directory_without_a_job_is_refused(watson, jobs):
+    (watson.folder / "empty/.watson").mkdir(parents=True)
+
+    async def make() -> None:
+        async with scene_in(watson.folder / "empty/.watson"):
+            pass
+
+    asyncio.run(make())
+    assert "empty holds 0 jobs" in watson("diff", "one", "empty").refused()
+
+
 def test_a_job_that_is_not_done_is_compared_as_far_as_it_is(watson, jobs):
     done = watson("diff", "one", "going")
     assert "job going is listing: it is compared as far as it is" in done.err
@@ -61,6 +99,7 @@ def test_a_job_that_is_not_done_is_compared_as_far_as_it_is(watson, jobs):
     [
         (["one", "three"], "there is no job 'three'"),
         (["one", "one"], "the same job twice"),
+        (["one", "x" * 5000], "there is no job"),
         (["one", "two", "--out", "."], "is not empty"),
     ],
 )

@@ -66,7 +66,7 @@ def test_the_masks_found_are_written_for_labelling_tools(watson, jobs):
     [
         (["three"], "there is no job 'three'"),
         (["one", "--against", "three"], "there is no job 'three'"),
-        (["one", "--against", "one"], "name another job"),
+        (["one", "--against", "one"], "the same job twice"),
         (["one", "--out", "next.csv"], ".jsonl"),
         (["one", "--out", "a.jsonl", "--coco", "a.jsonl"], "name one file"),
     ],

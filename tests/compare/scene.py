@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tests.export.conftest import TIME, plain
+from watson.compare.side import Side
 from watson.events import (
     ImageCatalogued,
     JobChanged,
@@ -68,6 +69,9 @@ class Scene:
         for name, instances in (pictures or {}).items():
             await self.add(job, name, instances, model=model)
         return await self.row(job)
+
+    async def side(self, job: str) -> Side:
+        return Side(self.catalogue, self.objects, await self.row(job))
 
     async def row(self, job: str) -> JobRow:
         row = await self.catalogue.job(job)

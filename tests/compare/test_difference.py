@@ -15,7 +15,7 @@ DOG = box("dog", 100, 20, 150, 100, score=0.6)
 
 
 async def compare(scene: Scene, **options) -> Difference:
-    return await difference(scene.catalogue, scene.objects, await scene.row("one"), await scene.row("two"), **options)
+    return await difference(await scene.side("one"), await scene.side("two"), **options)
 
 
 async def test_masks_are_told_apart_by_what_became_of_them(scene: Scene) -> None:
@@ -90,7 +90,7 @@ async def test_turned_round_gained_is_lost(scene: Scene) -> None:
     await scene.job("one", {"a": [CAT], "b": []})
     await scene.job("two", {"a": [CAT, DOG], "c": [DOG]})
     there = to_json(await compare(scene))
-    back = to_json(await difference(scene.catalogue, scene.objects, await scene.row("two"), await scene.row("one")))
+    back = to_json(await difference(await scene.side("two"), await scene.side("one")))
     assert (there["masks"]["gained"], there["masks"]["lost"]) == (1, 0)
     assert (back["masks"]["gained"], back["masks"]["lost"]) == (0, 1)
     assert there["images"]["only_after"] == back["images"]["only_before"] == 1

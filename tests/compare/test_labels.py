@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 
 from tests.compare.scene import HEIGHT, WIDTH, Scene, box
 from watson.compare.labels import coco_of, jsonl_of, polygons, text_of
+from watson.compare.side import Side
 from watson.compare.suggest import Suggestions, suggest
 from watson.events import Source
 from watson.settings import Settings
@@ -25,7 +26,7 @@ async def chosen(scene: Scene) -> Suggestions:
     ring = box("dog", 100, 20, 150, 100, score=0.5)
     ring.mask[40:60, 110:140] = False
     await scene.job("one", {"sub/ä b.jpg": [box("cat", 10, 10, 60, 60, score=0.4), ring]})
-    return await suggest(scene.catalogue, scene.objects, "one", 5)
+    return await suggest(await scene.side("one"), 5)
 
 
 async def test_the_list_names_each_picture_with_its_reasons(chosen: Suggestions) -> None:
@@ -49,7 +50,7 @@ async def test_the_list_is_one_that_a_job_can_be_submitted_with(
 async def test_the_coco_opens_in_pycocotools_with_the_masks_at_the_originals_size(
     scene: Scene, chosen: Suggestions, tmp_path: Path
 ) -> None:
-    document = await coco_of(scene.catalogue, scene.objects, await scene.row("one"), chosen.chosen)
+    document = await coco_of(await scene.side("one"), chosen.chosen)
     file = tmp_path / "coco.json"
     file.write_text(json.dumps(document))
     opened = COCO(file)
@@ -88,5 +89,5 @@ async def test_a_picture_outside_the_source_has_its_bare_name(
 ) -> None:
     row = await scene.row("one")
     row = row.model_copy(update={"job": row.job.model_copy(update={"source": source})})
-    document = await coco_of(scene.catalogue, scene.objects, row, chosen.chosen)
+    document = await coco_of(Side(scene.catalogue, scene.objects, row), chosen.chosen)
     assert [image["file_name"] for image in document["images"]] == ["ä b.jpg"]

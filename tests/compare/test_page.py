@@ -19,8 +19,8 @@ HOSTILE = "<img src=x onerror=document.title='hacked'>"
 @pytest.fixture
 def write(scene: Scene, tmp_path: Path):
     async def written(out: Path = tmp_path / "page #1") -> Path:
-        found = await difference(scene.catalogue, scene.objects, await scene.row("one"), await scene.row("two"))
-        return await write_page(scene.objects, found, out)
+        found = await difference(await scene.side("one"), await scene.side("two"))
+        return await write_page(await scene.side("one"), await scene.side("two"), found, out)
 
     return written
 
@@ -69,7 +69,7 @@ async def test_names_never_become_markup_and_nothing_may_run(jobs: None, write) 
 
 async def test_the_document_is_beside_the_page(jobs: None, write, scene: Scene) -> None:
     page = await write()
-    found = await difference(scene.catalogue, scene.objects, await scene.row("one"), await scene.row("two"))
+    found = await difference(await scene.side("one"), await scene.side("two"))
     assert json.loads((page.parent / "diff.json").read_text()) == to_json(found)
 
 

@@ -64,7 +64,7 @@ async def test_the_most_doubtful_pictures_of_a_job_are_chosen_with_their_reasons
         "one", {"sure": [box("cat", 10, 10, 60, 60, score=1)], "unsure": [box("cat", 10, 10, 60, 60, score=0.2)]}
     )
     await scene.add("one", "kept-out", [box("dog", 0, 0, 9, 9, score=0.3)], keep=[], rejected=1)
-    found = await suggest(scene.catalogue, scene.objects, "one", 10)
+    found = await suggest(await scene.side("one"), 10)
     assert [one.uri.rpartition("/")[2] for one in found.chosen] == ["kept-out", "unsure"]
     assert found.images == 3
     assert found.chosen[0].reasons == ("none of 1 masks was let through by the rules",)
@@ -75,14 +75,14 @@ async def test_no_mask_is_read_without_another_job(scene: Scene) -> None:
     await scene.job("one", {"a": [box("cat", 10, 10, 60, 60, score=0.2)]})
     for file in (scene.root / "objects").rglob("*.gz"):
         file.unlink()
-    assert len((await suggest(scene.catalogue, scene.objects, "one", 1)).chosen) == 1
+    assert len((await suggest(await scene.side("one"), 1)).chosen) == 1
 
 
 async def test_where_another_job_disagrees_a_picture_comes_first(scene: Scene) -> None:
     masks = {name: [box("cat", 10, 10, 60, 60, score=0.9)] for name in "abc"}
     await scene.job("one", masks)
     await scene.job("two", {"a": masks["a"], "b": [box("dog", 10, 10, 60, 60)], "d": []})
-    found = await suggest(scene.catalogue, scene.objects, "one", 3, against="two")
+    found = await suggest(await scene.side("one"), 3, against=await scene.side("two"))
     assert found.chosen[0].uri.endswith("b")
     assert found.chosen[0].reasons[0] == "the jobs disagree by 100%"
     parts = {one.uri[-1]: one.doubt.parts.get("disagreement") for one in found.chosen}
@@ -93,7 +93,7 @@ async def test_where_another_job_disagrees_a_picture_comes_first(scene: Scene) -
 async def test_a_rare_category_is_a_reason(scene: Scene) -> None:
     await scene.job("one", {f"{n:03}": [box("cat", 10, 10, 60, 60, score=0.5)] for n in range(100)})
     await scene.add("one", "zoo", [box("otter", 10, 10, 60, 60, score=0.5)])
-    found = await suggest(scene.catalogue, scene.objects, "one", 2)
+    found = await suggest(await scene.side("one"), 2)
     assert found.chosen[0].uri.endswith("zoo")
     assert found.chosen[0].reasons[-1] == "otter is in 1 of 101 images"
     assert len(found.chosen[1].reasons) == 1

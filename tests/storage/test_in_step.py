@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -51,7 +50,7 @@ NAMES = st.sets(st.sampled_from("abcdefghij"))
 async def test_each_picture_comes_once_with_what_each_job_says_of_it(jobs: list[set[str]]) -> None:
     names = [f"job-{number}" for number in range(len(jobs))]
     memory = Memory({job: by_key(job, pictures) for job, pictures in zip(names, jobs, strict=True)})
-    found = [row async for row in images_in_step(memory, names)]
+    found = [row async for row in images_in_step([(memory, name) for name in names])]
     uris = [next(event for event in row if event).original.uri.removeprefix("file:///") for row in found]
     assert sorted(uris) == sorted(set().union(*jobs))
     for uri, row in zip(uris, found, strict=True):
@@ -74,4 +73,4 @@ async def test_a_catalogue_out_of_order_is_refused_rather_than_half_read() -> No
 
 
 async def test_no_jobs_have_no_pictures() -> None:
-    assert [row async for row in images_in_step(SimpleNamespace(), [])] == []
+    assert [row async for row in images_in_step([])] == []

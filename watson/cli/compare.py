@@ -14,8 +14,7 @@ from rich.progress import Progress
 from watson.cli.help import add
 from watson.cli.options import Json
 from watson.cli.printing import one_line, print_json, print_rows
-from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, open_objects, warn_unfinished
-from watson.errors import UserError
+from watson.cli.session import command_settings, in_loop, warn_unfinished
 from watson.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _SO_FAR = "it is compared as far as it is"
 
 
 def _diff(
-    before: Annotated[str, typer.Argument(metavar="JOB", help="Job id.")],
+    before: Annotated[str, typer.Argument(metavar="JOB", help="Job id, or directory of watson run.")],
     after: Annotated[str, typer.Argument(metavar="OTHER", help="Job id: another model over the same pictures.")],
     out: Annotated[
         Path | None,
@@ -43,11 +42,12 @@ def _diff(
 
     Masks are paired by overlap: 50 % or more is the same thing, 90 % or more the same shape (docs/datasets.md says how
     exactly). --out writes a page that opens from disk, with the pictures on which the jobs disagree most side by side.
-    Ends with 0 also where they differ.
+    A job may also be named by the directory that watson run made. Ends with 0 also where they differ.
 
     Examples:
       watson diff street-1a2b3c4d street-5e6f7a8b
       watson diff street-1a2b3c4d street-5e6f7a8b --out differences
+      watson diff dataset other-dataset --out differences
     """
     from watson.compare.document import to_json  # noqa: PLC0415 - pycocotools and OpenCV only where they are used
 
@@ -64,24 +64,22 @@ def _diff(
 async def _compare(
     settings: Settings, before: str, after: str, out: Path | None, most: int
 ) -> tuple[Difference, Path | None]:
+    from watson.cli.sides import open_sides  # noqa: PLC0415 - see above
     from watson.compare.difference import difference  # noqa: PLC0415 - see above
     from watson.compare.page import check_folder, write_page  # noqa: PLC0415 - see above
 
-    if before == after:
-        raise UserError(f"{before} is the same job twice: name two")
     if out is not None:
         await asyncio.to_thread(check_folder, out)
     console = Console(stderr=True)
-    async with open_catalogue(settings) as rows, open_objects(settings) as objects:
-        jobs = [await job_or_error(rows, job) for job in (before, after)]
-        for job in jobs:
-            warn_unfinished(job, _SO_FAR)
+    async with open_sides(settings, [before, after]) as sides:
+        for side in sides:
+            warn_unfinished(side.row, _SO_FAR)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("pictures", total=max(job.counts.get("catalogued", 0) for job in jobs))
+            bar = progress.add_task("pictures", total=max(side.row.counts.get("catalogued", 0) for side in sides))
             found = await difference(
-                rows, objects, *jobs, most=most, on_progress=lambda images: progress.update(bar, completed=images)
+                *sides, most=most, on_progress=lambda images: progress.update(bar, completed=images)
             )
-        return found, await write_page(objects, found, out) if out is not None else None
+        return found, await write_page(*sides, found, out) if out is not None else None
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from watson.cli.help import add
-from watson.cli.options import Job, Json
+from watson.cli.options import Json
 from watson.cli.printing import print_json, print_rows
-from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, open_objects, warn_unfinished
+from watson.cli.session import command_settings, in_loop, warn_unfinished
 from watson.errors import UserError
 from watson.settings import Settings
 
@@ -26,7 +26,7 @@ _LISTS = (".jsonl", ".ndjson", ".txt")
 
 
 def _suggest(
-    job: Job,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job id, or directory of watson run.")],
     number: Annotated[int, typer.Option("--number", "-n", min=1, max=20_000, metavar="IMAGES", help="At most.")] = 100,
     against: Annotated[
         str | None, typer.Option(metavar="OTHER", help="A job over the same pictures: where they disagree counts too.")
@@ -68,27 +68,23 @@ def _suggest(
 async def _find(
     settings: Settings, job: str, number: int, against: str | None, *, pre_annotated: bool
 ) -> tuple[Suggestions, dict[str, Any] | None]:
-    from watson.compare.labels import coco_of  # noqa: PLC0415 - OpenCV and pycocotools only where they are used
+    from watson.cli.sides import open_sides  # noqa: PLC0415 - OpenCV and pycocotools only where they are used
+    from watson.compare.labels import coco_of  # noqa: PLC0415 - see above
     from watson.compare.suggest import suggest  # noqa: PLC0415 - see above
 
-    if against == job:
-        raise UserError(f"--against {against}: name another job than the one that is asked about")
     console = Console(stderr=True)
-    async with open_catalogue(settings) as rows, open_objects(settings) as objects:
-        row = await job_or_error(rows, job)
-        for one in [row] if against is None else [row, await job_or_error(rows, against)]:
-            warn_unfinished(one, "it is looked at as far as it is")
+    async with open_sides(settings, [job] if against is None else [job, against]) as sides:
+        for side in sides:
+            warn_unfinished(side.row, "it is looked at as far as it is")
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task("images", total=row.counts.get("catalogued", 0))
+            bar = progress.add_task("images", total=sides[0].row.counts.get("catalogued", 0))
             found = await suggest(
-                rows,
-                objects,
-                job,
+                sides[0],
                 number,
-                against=against,
+                against=sides[1] if len(sides) > 1 else None,
                 on_progress=lambda images: progress.update(bar, completed=images),
             )
-        return found, await coco_of(rows, objects, row, found.chosen) if pre_annotated else None
+        return found, await coco_of(sides[0], found.chosen) if pre_annotated else None
 
 
 def _write(found: Suggestions, out: Path | None, coco: Path | None, document: dict[str, Any] | None) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from watson.compare.matching import Kind
 from watson.compare.pictures import Compared, compared
-from watson.storage.catalogue import Catalogue, JobRow
-from watson.storage.objects import ObjectStore
+from watson.compare.side import Side
+from watson.storage.catalogue import JobRow
 
 __all__ = ["CategoryCounts", "Difference", "difference"]
 
@@ -79,10 +79,8 @@ class Difference:
 
 
 async def difference(
-    catalogue: Catalogue,
-    objects: ObjectStore,
-    before: JobRow,
-    after: JobRow,
+    before: Side,
+    after: Side,
     *,
     most: int = 50,
     on_progress: Callable[[int], None] = lambda _images: None,
@@ -90,8 +88,6 @@ async def difference(
     """Compare two jobs mask by mask.
 
     Args:
-        catalogue: open.
-        objects: open.
         before: a job.
         after: another, over some of the same pictures.
         most: pictures to keep in ``largest``.
@@ -101,9 +97,9 @@ async def difference(
         Refused: ``OBJECT_MISSING`` or ``OBJECT_ALTERED``; masks are gone or damaged.
         Retriable: the catalogue or the store is unavailable.
     """
-    found = Difference(before, after)
+    found = Difference(before.row, after.row)
     top = _Largest(most)
-    async with aclosing(compared(catalogue, objects, before.job.job, after.job.job)) as pictures:
+    async with aclosing(compared(before, after)) as pictures:
         async for one in pictures:
             _count(found, one)
             top.offer(one)

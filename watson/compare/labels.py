@@ -17,14 +17,13 @@ import orjson
 from numpy.typing import NDArray
 
 from watson.compare.masks import load_masks
+from watson.compare.side import Side
 from watson.compare.suggest import Suggestion
 from watson.errors import Refused
 from watson.events import ImageCatalogued, Source
 from watson.export.names import file_name
 from watson.model.masks import StoredMask
 from watson.sources.uris import canonical, parse_uri
-from watson.storage.catalogue import Catalogue, JobRow
-from watson.storage.objects import ObjectStore
 
 __all__ = ["coco_of", "jsonl_of", "polygons", "text_of"]
 
@@ -44,9 +43,7 @@ def text_of(chosen: Iterable[Suggestion]) -> bytes:
     return b"".join(f"{one.uri}\n".encode() for one in chosen)
 
 
-async def coco_of(
-    catalogue: Catalogue, objects: ObjectStore, row: JobRow, chosen: Sequence[Suggestion]
-) -> dict[str, Any]:
+async def coco_of(side: Side, chosen: Sequence[Suggestion]) -> dict[str, Any]:
     """The pictures chosen with the masks that the job found, as COCO with polygons.
 
     A polygon has no holes; a mask of several pieces has several polygons. Categories have ids from 1, by name.
@@ -59,11 +56,11 @@ async def coco_of(
     annotations: list[dict[str, Any]] = []
     names: dict[str, list[dict[str, Any]]] = {}
     for one in chosen:
-        event = await catalogue.image(row.job.job, one.image_key)
+        event = await side.catalogue.image(side.job, one.image_key)
         if event is None:  # catalogued again by a repair this very moment
             continue
-        images.append(_image(len(images) + 1, event, one, row.job.source))
-        masks = await load_masks(objects, event) if event.masks else []
+        images.append(_image(len(images) + 1, event, one, side.row.job.source))
+        masks = await load_masks(side.objects, event) if event.masks else []
         for mask in masks:
             made = await asyncio.to_thread(_annotation, len(annotations) + 1, len(images), event, mask)
             names.setdefault(mask.category, []).append(made)
@@ -72,11 +69,9 @@ async def coco_of(
     for category in categories:
         for made in names[str(category["name"])]:
             made["category_id"] = category["id"]
+    job = side.row.job
     return {
-        "info": {
-            "description": f"{row.job.dataset}: to be labelled, with masks by {row.job.model}",
-            "job": row.job.job,
-        },
+        "info": {"description": f"{job.dataset}: to be labelled, with masks by {job.model}", "job": job.job},
         "licenses": [],
         "categories": categories,
         "images": images,

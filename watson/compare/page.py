@@ -21,13 +21,13 @@ from watson.compare.document import FORMAT, to_json
 from watson.compare.masks import load_masks, load_picture
 from watson.compare.matching import Kind, Pair
 from watson.compare.pictures import Compared
+from watson.compare.side import Side
 from watson.errors import UserError
 from watson.events import ImageCatalogued, MaskRecord
 from watson.export.drawing import outline, thumbnail
 from watson.export.html import asset, csp_hash, environment
 from watson.export.names import file_name
 from watson.model.masks import StoredMask
-from watson.storage.objects import ObjectStore
 
 __all__ = ["check_folder", "write_page"]
 
@@ -100,8 +100,14 @@ def _is_ours(out: Path) -> bool:
     return isinstance(document, dict) and document.get("format") == FORMAT
 
 
-async def write_page(objects: ObjectStore, found: Difference, out: Path) -> Path:
+async def write_page(before: Side, after: Side, found: Difference, out: Path) -> Path:
     """Write ``index.html``, ``diff.json`` and ``pictures/`` into ``out``, over an earlier page; returns the page.
+
+    Args:
+        before: the first job that was compared.
+        after: the second one.
+        found: how they differ.
+        out: a new or empty directory, or one with such a page.
 
     Raises:
         UserError: as `check_folder`.
@@ -113,7 +119,9 @@ async def write_page(objects: ObjectStore, found: Difference, out: Path) -> Path
     cards: list[_Card] = []
     for start in range(0, len(found.largest), _AT_ONCE):
         some = found.largest[start : start + _AT_ONCE]
-        cards += await asyncio.gather(*(_card(objects, one, out, start + place) for place, one in enumerate(some, 1)))
+        cards += await asyncio.gather(
+            *(_card((before, after), one, out, start + place) for place, one in enumerate(some, 1))
+        )
     await asyncio.to_thread(_write, found, cards, out)
     return out / _PAGE
 
@@ -147,11 +155,11 @@ def _write(found: Difference, cards: Sequence[_Card], out: Path) -> None:
     (out / _DOCUMENT).write_bytes(orjson.dumps(to_json(found), option=orjson.OPT_INDENT_2) + b"\n")
 
 
-async def _card(objects: ObjectStore, one: Compared, out: Path, number: int) -> _Card:
+async def _card(sides: tuple[Side, Side], one: Compared, out: Path, number: int) -> _Card:
     if one.before is None or one.after is None or one.pairs is None:
         raise ValueError("only pictures that were compared have a place on the page")
-    old, new = await asyncio.gather(load_masks(objects, one.before), load_masks(objects, one.after))
-    picture = await load_picture(objects, one.before)
+    old, new = await asyncio.gather(load_masks(sides[0].objects, one.before), load_masks(sides[1].objects, one.after))
+    picture = await load_picture(sides[0].objects, one.before)
     return await asyncio.to_thread(_drawn, one.before, one.after, one.pairs, (old, new), picture, out, number)
 
 

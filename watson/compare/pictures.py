@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from watson.compare.masks import ious_of, load_masks
 from watson.compare.matching import Kind, Pair, match, quality
+from watson.compare.side import Side
 from watson.events import ImageCatalogued
-from watson.storage.catalogue import Catalogue
 from watson.storage.in_step import images_in_step
 from watson.storage.objects import ObjectStore
 
 __all__ = ["Compared", "compared"]
+
+_Stores = tuple[ObjectStore, ObjectStore]
+"""Where the objects of the one and of the other are."""
 
 _AT_ONCE = 16  # pictures whose masks are fetched at once: bounds memory
 
@@ -40,13 +43,11 @@ class Compared:
         return 0.0 if self.pairs is None else 1 - quality(self.pairs)
 
 
-async def compared(catalogue: Catalogue, objects: ObjectStore, before: str, after: str) -> AsyncGenerator[Compared]:
+async def compared(before: Side, after: Side) -> AsyncGenerator[Compared]:
     """Every picture of two jobs, by image key. Memory does not grow with their number.
 
     Args:
-        catalogue: open.
-        objects: open; asked for masks only where the events do not tell all.
-        before: a job id.
+        before: a job; its objects are asked for masks only where the events do not tell all.
         after: another.
 
     Raises:
@@ -54,22 +55,22 @@ async def compared(catalogue: Catalogue, objects: ObjectStore, before: str, afte
         Retriable: the catalogue or the store is unavailable.
     """
     waiting: list[tuple[ImageCatalogued | None, ...]] = []
-    async with aclosing(images_in_step(catalogue, (before, after))) as rows:
+    async with aclosing(images_in_step([(before.catalogue, before.job), (after.catalogue, after.job)])) as rows:
         async for row in rows:
             waiting.append(row)
             if len(waiting) == _AT_ONCE:
-                for one in await _compare_all(objects, waiting):
+                for one in await _compare_all(before, after, waiting):
                     yield one
                 waiting = []
-    for one in await _compare_all(objects, waiting):
+    for one in await _compare_all(before, after, waiting):
         yield one
 
 
-async def _compare_all(objects: ObjectStore, rows: list[tuple[ImageCatalogued | None, ...]]) -> list[Compared]:
-    return await asyncio.gather(*(_compare(objects, before, after) for before, after in rows))
+async def _compare_all(before: Side, after: Side, rows: list[tuple[ImageCatalogued | None, ...]]) -> list[Compared]:
+    return await asyncio.gather(*(_compare((before.objects, after.objects), old, new) for old, new in rows))
 
 
-async def _compare(objects: ObjectStore, before: ImageCatalogued | None, after: ImageCatalogued | None) -> Compared:
+async def _compare(objects: _Stores, before: ImageCatalogued | None, after: ImageCatalogued | None) -> Compared:
     if before is None or after is None or before.original.sha256 != after.original.sha256:
         return Compared(before, after)
     known = _by_id(before, after)
@@ -95,7 +96,7 @@ def _by_id(before: ImageCatalogued, after: ImageCatalogued) -> list[Pair] | None
     return None if lost and gained else pairs + lost + gained
 
 
-async def _by_overlap(objects: ObjectStore, before: ImageCatalogued, after: ImageCatalogued) -> list[Pair]:
-    old, new = await asyncio.gather(load_masks(objects, before), load_masks(objects, after))
+async def _by_overlap(objects: _Stores, before: ImageCatalogued, after: ImageCatalogued) -> list[Pair]:
+    old, new = await asyncio.gather(load_masks(objects[0], before), load_masks(objects[1], after))
     ious = await asyncio.to_thread(ious_of, old, new)
     return match([mask.category for mask in before.masks], [mask.category for mask in after.masks], ious)

@@ -11,11 +11,10 @@ from math import sqrt
 from uuid import UUID
 
 from watson.compare.pictures import compared
+from watson.compare.side import Side
 from watson.compare.uncertainty import Doubt, doubt
 from watson.events import ImageCatalogued
-from watson.storage.catalogue import Catalogue
 from watson.storage.in_step import images_of
-from watson.storage.objects import ObjectStore
 
 __all__ = ["Suggestion", "Suggestions", "choose", "suggest"]
 
@@ -52,20 +51,16 @@ class Suggestions:
 
 
 async def suggest(
-    catalogue: Catalogue,
-    objects: ObjectStore,
-    job: str,
+    side: Side,
     number: int,
     *,
-    against: str | None = None,
+    against: Side | None = None,
     on_progress: Callable[[int], None] = lambda _images: None,
 ) -> Suggestions:
     """Choose ``number`` pictures of a job. Memory grows with that number and the categories, not with the pictures.
 
     Args:
-        catalogue: open.
-        objects: open; asked for masks only with ``against``.
-        job: its id.
+        side: the job; its objects are asked for masks only with ``against``.
         number: of pictures to choose, at least 1.
         against: another job over the same pictures, whose disagreement counts too.
         on_progress: told the number of pictures looked at so far.
@@ -77,7 +72,7 @@ async def suggest(
     counts: Counter[str] = Counter()
     best: dict[str, _Best] = {}
     images = 0
-    async with aclosing(_doubts(catalogue, objects, job, against)) as pictures:
+    async with aclosing(_doubts(side, against)) as pictures:
         async for event, why in pictures:
             images += 1
             categories = tuple(sorted({mask.category for mask in event.masks})) or (_NOTHING,)
@@ -91,15 +86,13 @@ async def suggest(
     return Suggestions([_explained(one, counts, images) for one in chosen], images, counts)
 
 
-async def _doubts(
-    catalogue: Catalogue, objects: ObjectStore, job: str, against: str | None
-) -> AsyncGenerator[tuple[ImageCatalogued, Doubt]]:
+async def _doubts(side: Side, against: Side | None) -> AsyncGenerator[tuple[ImageCatalogued, Doubt]]:
     if against is None:
-        async with aclosing(images_of(catalogue, job)) as events:
+        async with aclosing(images_of(side.catalogue, side.job)) as events:
             async for event in events:
                 yield event, doubt(event)
         return
-    async with aclosing(compared(catalogue, objects, job, against)) as pictures:
+    async with aclosing(compared(side, against)) as pictures:
         async for one in pictures:
             if one.before is not None:
                 yield one.before, doubt(one.before, None if one.pairs is None else one.disagreement)

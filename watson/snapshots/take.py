@@ -134,7 +134,7 @@ async def _write(
 ) -> _Tally:
     tally = _Tally()
     lines: list[bytes] = []
-    async with aclosing(images_in_step(catalogue, [row.job.job for row in rows])) as pictures:
+    async with aclosing(images_in_step([(catalogue, row.job.job) for row in rows])) as pictures:
         async for found in pictures:
             events = [event for event in found if event is not None]
             tally.count(events)

@@ -34,18 +34,19 @@ async def images_of(catalogue: Catalogue, job: str) -> AsyncGenerator[ImageCatal
             return
 
 
-async def images_in_step(
-    catalogue: Catalogue, jobs: Sequence[str]
-) -> AsyncGenerator[tuple[ImageCatalogued | None, ...]]:
+async def images_in_step(jobs: Sequence[tuple[Catalogue, str]]) -> AsyncGenerator[tuple[ImageCatalogued | None, ...]]:
     """Each picture that any of the jobs has, by image key, once: what each job says of it, None where it has it not.
 
     Memory is one page a job, however many images there are.
+
+    Args:
+        jobs: each with the catalogue that it is in, which is open.
 
     Raises:
         Retriable, WatsonError: as `images_of`.
     """
     async with AsyncExitStack() as stack:
-        walks = [await stack.enter_async_context(aclosing(images_of(catalogue, job))) for job in jobs]
+        walks = [await stack.enter_async_context(aclosing(images_of(catalogue, job))) for catalogue, job in jobs]
         heads = [await anext(walk, None) for walk in walks]
         while keys := [head.image_key.bytes for head in heads if head is not None]:
             least = min(keys)
