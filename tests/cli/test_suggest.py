@@ -29,7 +29,7 @@ def test_the_pictures_in_doubt_are_listed_with_the_reason(watson, jobs):
     done = watson("suggest", "one")
     assert done.code == 0
     assert done.rows == [["0.32", "file:///photographs/unsure.jpg", "its 1 masks score 25% on average"]]
-    assert done.err == "1 of 3 images; of the others nothing is in doubt\n"
+    assert done.err == "1 of 3 images, 1 of 2 categories; of the others nothing is in doubt\n"
 
 
 def test_against_another_job_disagreement_counts_too(watson, jobs):
@@ -41,6 +41,7 @@ def test_against_another_job_disagreement_counts_too(watson, jobs):
 def test_as_json_the_parts_of_the_doubt_are_told(watson, jobs):
     found = watson("suggest", "one", "--against", "two", "--json").json
     assert found["images"] == 3
+    assert found["categories"] == {"dog": {"images": 1, "chosen": 1}, "cat": {"images": 2, "chosen": 1}}
     assert [one["uri"].rpartition("/")[2] for one in found["suggestions"]] == ["other.jpg", "unsure.jpg"]
     assert found["suggestions"][0]["doubt"] == {"unsure": 0, "contested": 0, "disagreement": 1}
 

@@ -90,6 +90,17 @@ async def test_where_another_job_disagrees_a_picture_comes_first(scene: Scene) -
     assert found.images == 3
 
 
+async def test_more_are_found_than_are_kept_of_a_category(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watson.compare.suggest._OF_A_CATEGORY", 2)
+    scores = {f"{number}": 0.9 - number / 20 for number in range(8)}
+    await scene.job("one", {name: [box("cat", 10, 10, 60, 60, score=score)] for name, score in scores.items()})
+    await scene.add("one", "dog", [box("dog", 10, 10, 60, 60, score=0.9)])
+    found = await suggest(await scene.side("one"), 6)
+    names = [one.uri.rpartition("/")[2] for one in found.chosen]
+    assert sorted(set(names) - {"dog"}) == ["3", "4", "5", "6", "7"]
+    assert found.coverage == {"dog": (1, 1), "cat": (8, 5)}
+
+
 async def test_a_rare_category_is_a_reason(scene: Scene) -> None:
     await scene.job("one", {f"{n:03}": [box("cat", 10, 10, 60, 60, score=0.5)] for n in range(100)})
     await scene.add("one", "zoo", [box("otter", 10, 10, 60, 60, score=0.5)])

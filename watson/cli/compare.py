@@ -72,14 +72,15 @@ async def _compare(
         await asyncio.to_thread(check_folder, out)
     console = Console(stderr=True)
     async with open_sides(settings, [before, after]) as sides:
+        old, new = sides
         for side in sides:
             warn_unfinished(side.row, _SO_FAR)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = progress.add_task("pictures", total=max(side.row.counts.get("catalogued", 0) for side in sides))
             found = await difference(
-                *sides, most=most, on_progress=lambda images: progress.update(bar, completed=images)
+                old, new, most=most, on_progress=lambda images: progress.update(bar, completed=images)
             )
-        return found, await write_page(*sides, found, out) if out is not None else None
+        return found, await write_page(old, new, found, out) if out is not None else None
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -62,7 +62,11 @@ def _suggest(
         return
     print_rows(("worth", "image", "why"), map(_cells, found.chosen))
     left_out = "" if len(found.chosen) == number else "; of the others nothing is in doubt"
-    typer.echo(f"{len(found.chosen)} of {found.images} images{left_out}", err=True)
+    covered = sum(chosen > 0 for _, chosen in found.coverage.values())
+    typer.echo(
+        f"{len(found.chosen)} of {found.images} images, {covered} of {len(found.coverage)} categories{left_out}",
+        err=True,
+    )
 
 
 async def _find(
@@ -101,6 +105,7 @@ def _write(found: Suggestions, out: Path | None, coco: Path | None, document: di
 def _to_json(found: Suggestions) -> dict[str, object]:
     return {
         "images": found.images,
+        "categories": {name: {"images": there, "chosen": chosen} for name, (there, chosen) in found.coverage.items()},
         "suggestions": [
             {
                 "uri": one.uri,

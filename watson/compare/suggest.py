@@ -21,6 +21,10 @@ __all__ = ["Suggestion", "Suggestions", "choose", "suggest"]
 _NOTHING = ""
 """Stands for the category of a picture without masks: those must not fill the list either."""
 
+_OF_A_CATEGORY = 200
+"""Pictures of one category that are kept to choose from, beside the most doubtful of all: the choice is exact up to so
+many of a category, and memory is bounded however many are asked for."""
+
 _RARE = 0.01
 
 
@@ -43,11 +47,18 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """The pictures chosen, best first; out of how many; and how many have each category."""
+    """The pictures chosen, best first; out of how many; and how many of all have each category."""
 
     chosen: list[Suggestion]
     images: int
     categories: Counter[str]
+
+    @property
+    def coverage(self) -> dict[str, tuple[int, int]]:
+        """Category → pictures of the job that have it, and how many of them are chosen; the rarest first."""
+        chosen = Counter(category for one in self.chosen for category in one.categories)
+        names = sorted(self.categories, key=lambda name: (self.categories[name], name))
+        return {name: (self.categories[name], chosen[name]) for name in names if name != _NOTHING}
 
 
 async def suggest(
@@ -70,7 +81,7 @@ async def suggest(
         Retriable: the catalogue or the store is unavailable.
     """
     counts: Counter[str] = Counter()
-    best: dict[str, _Best] = {}
+    overall, best = _Best(number), dict[str, _Best]()
     images = 0
     async with aclosing(_doubts(side, against)) as pictures:
         async for event, why in pictures:
@@ -78,10 +89,11 @@ async def suggest(
             categories = tuple(sorted({mask.category for mask in event.masks})) or (_NOTHING,)
             counts.update(categories)
             one = Suggestion(event.image_key, event.original.uri, categories, why)
+            overall.offer(one)
             for category in categories:
-                best.setdefault(category, _Best(number)).offer(one)
+                best.setdefault(category, _Best(min(number, _OF_A_CATEGORY))).offer(one)
             on_progress(images)
-    pool = {one.image_key: one for heap in best.values() for one in heap.kept()}
+    pool = {one.image_key: one for heap in (overall, *best.values()) for one in heap.kept()}
     chosen = choose(pool.values(), counts, number)
     return Suggestions([_explained(one, counts, images) for one in chosen], images, counts)
 
