@@ -65,7 +65,7 @@ async def _submitted(
 
 
 async def resolved(settings: Settings, model: str) -> str:
-    """The version that the name of a registered model means now: a job is to run that one, whatever is registered later.
+    """The version that the name of a registered model means now: the job runs that one, whatever is registered later.
 
     The version of a model that Watson brings is that of the workers' code, which no command knows: it stays as it is.
 
