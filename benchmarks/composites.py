@@ -44,10 +44,13 @@ _SHOWING_A_CATEGORY = frozenset(
         *("goose", "jeep-blue", "jeep-grey", "leafhopper", "motorcycle", "spoonbill", "strawberry"),
     )
 )
-"""Photographs that are no backgrounds: what they show would be labelled background."""
+"""Photographs of which corners alone are backgrounds: what they show in the middle would be labelled background."""
 
 _SIZES = (0.3, 0.55)
 """Long side of a thing as a fraction of the picture's."""
+_WINDOW_SHARES = (0.3, 1.0)
+"""Side of a background's window as a fraction of the photograph's short side."""
+_CORNER_SHARES = (0.25, 0.45)
 _MOST_THINGS = 2
 _MOST_TURNED = 30.0  # degrees
 _LEAST_VISIBLE = 0.3
@@ -79,19 +82,38 @@ def stamps() -> list[Stamp]:
     return found
 
 
-def backgrounds() -> list[NDArray[np.uint8]]:
-    """Photographs that show none of the categories, and textures; (H, W, 3) uint8."""
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A photograph to paste on: (H, W, 3) uint8, RGB."""
+
+    pixels: NDArray[np.uint8]
+    corners_alone: bool
+
+    def window(self, side: int, random: np.random.Generator) -> NDArray[np.float32]:
+        """A square window at random, (side, side, 3) float32, 0–255."""
+        shares = _CORNER_SHARES if self.corners_alone else _WINDOW_SHARES
+        length = int(min(self.pixels.shape[:2]) * random.uniform(*shares))
+        room = [size - length for size in self.pixels.shape[:2]]
+        if self.corners_alone:
+            top, left = (int(random.integers(2)) * most for most in room)
+        else:
+            top, left = (int(random.integers(most + 1)) for most in room)
+        window = self.pixels[top : top + length, left : left + length]
+        if random.random() < 0.5:
+            window = window[:, ::-1]
+        scaled = cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA if length > side else cv2.INTER_CUBIC)
+        return scaled.astype(np.float32)
+
+
+def backgrounds() -> list[Ground]:
+    """The demo's photographs, and three textures."""
     with TemporaryDirectory() as folder:
         collect_photographs(Path(folder))
-        paths = [
-            path
-            for path in sorted(Path(folder).iterdir())
-            if path.stem not in _SHOWING_A_CATEGORY and not path.name.startswith("broken")
-        ]
+        paths = [path for path in sorted(Path(folder).iterdir()) if not path.name.startswith("broken")]
         spec = find_spec("skimage")
         roots = [Path(root) for root in (spec.submodule_search_locations or ())] if spec else []
         paths += [root / "data" / name for root in roots for name in ("brick.png", "grass.png", "gravel.png")]
-        return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+        return [Ground(np.asarray(Image.open(path).convert("RGB")), path.stem in _SHOWING_A_CATEGORY) for path in paths]
 
 
 def write_composites(
@@ -100,7 +122,7 @@ def write_composites(
     side: int,
     seed: int,
     cut_outs: Sequence[Stamp],
-    grounds: Sequence[NDArray[np.uint8]],
+    grounds: Sequence[Ground],
 ) -> Path:
     """Write ``number`` square pictures as PNGs with a COCO file; returns the file. The same for the same seed.
 
@@ -112,7 +134,7 @@ def write_composites(
     usable = [category for category, some in enumerate(by_category) if some]
     images, annotations = [], []
     for image in range(1, number + 1):
-        picture = _ground(grounds[random.integers(len(grounds))], side, random)
+        picture = grounds[random.integers(len(grounds))].window(side, random)
         labels = np.zeros((side, side), np.uint8)
         for thing in range(1, random.integers(1, _MOST_THINGS + 1) + 1):
             some = by_category[usable[random.integers(len(usable))]]
@@ -132,17 +154,6 @@ def write_composites(
     path = folder / "instances.json"
     path.write_text(json.dumps({"images": images, "categories": categories, "annotations": annotations}))
     return path
-
-
-def _ground(ground: NDArray[np.uint8], side: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """A square window of a photograph."""
-    length = int(min(ground.shape[:2]) * random.uniform(0.4, 1.0))
-    top, left = (int(random.integers(size - length + 1)) for size in ground.shape[:2])
-    window = ground[top : top + length, left : left + length]
-    if random.random() < 0.5:
-        window = window[:, ::-1]
-    scaled = cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA if length > side else cv2.INTER_CUBIC)
-    return scaled.astype(np.float32)
 
 
 def _paste(

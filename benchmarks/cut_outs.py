@@ -147,9 +147,7 @@ def _fetch(root: Path) -> None:
         raise UserError(f"The cut-outs come from Debian's package {PACKAGE}, and this machine has no apt-get")
     CACHE.mkdir(parents=True, exist_ok=True)
     if not (archives := sorted(CACHE.glob(f"{PACKAGE}_*.deb"))):
-        done = subprocess.run(
-            ["apt-get", "download", PACKAGE], cwd=CACHE, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["apt-get", "download", PACKAGE], cwd=CACHE, capture_output=True, text=True, check=False)
         archives = sorted(CACHE.glob(f"{PACKAGE}_*.deb"))
         if done.returncode != 0 or not archives:
             raise UserError(

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from watson import __version__
-from watson.cli import audit, datasets, dead_letters, jobs, operate, run, submit
+from watson.cli import audit, datasets, dead_letters, jobs, operate, run, submit, train
 from watson.errors import Refused, Retriable, UserError, WatsonError
 from watson.logs import printable
 
@@ -55,7 +55,7 @@ def _root(
     pass
 
 
-for _commands in (run, submit, jobs, datasets, dead_letters, audit, operate):
+for _commands in (run, submit, jobs, datasets, dead_letters, audit, train, operate):
     _commands.register(app)
 
 

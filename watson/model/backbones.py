@@ -149,7 +149,9 @@ def pretrained(base: Base, weights: Path | None = None) -> nn.Module:
     own = network.state_dict()
     missing = [name for name, tensor in own.items() if name not in tensors or tensors[name].shape != tensor.shape]
     if missing:
-        raise UserError(f"{weights} does not hold the weights of {base.name}: {missing[0]} is missing or of another shape")
+        raise UserError(
+            f"{weights} does not hold the weights of {base.name}: {missing[0]} is missing or of another shape"
+        )
     network.load_state_dict({name: tensors[name] for name in own})
     return network.requires_grad_(requires_grad=False).eval()
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from watson.model.backbones import Base
 
-__all__ = ["FpnHead", "FpnNetwork", "STRIDE", "maps_of"]
+__all__ = ["STRIDE", "FpnHead", "FpnNetwork", "maps_of"]
 
 STRIDE = 4
 """Pixels of the network's input for one of its output."""
@@ -75,7 +74,8 @@ class FpnNetwork(nn.Module):
         Args:
             pictures: (N, 3, H, W) float32, as `Base.prepared` makes them.
         """
-        return self.head(maps_of(self.backbone, pictures))
+        logits: Tensor = self.head(maps_of(self.backbone, pictures))
+        return logits
 
 
 def maps_of(backbone: nn.Module, pictures: Tensor) -> list[Tensor]:
@@ -89,9 +89,7 @@ def _lateral(channels: int, width: int) -> nn.Sequential:
 
 
 def _smooth(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.ReLU(), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-    )
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
 
 
 def _separable(width: int) -> nn.Sequential:

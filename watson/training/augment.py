@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from watson.model.segmenter import Picture
 from watson.training.labelled import IGNORED, Labels
 
-__all__ = ["variant"]
+__all__ = ["scaled", "variant"]
 
 _SCALES = (0.7, 1.4)
 _LIGHT = 0.2
@@ -34,21 +34,33 @@ def variant(picture: Picture, labels: Labels, side: int, random: np.random.Gener
     height, width = labels.shape
     scale = side / math.sqrt(width * height) * math.exp(random.uniform(*np.log(_SCALES)))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    shrinks = scale < 1
-    picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
-    labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST))
-    picture, labels = _window(picture, labels, side, random)
+    picture, labels = _window(*scaled(picture, labels, size), side, random)
     if random.random() < 0.5:
         picture, labels = picture[:, ::-1], labels[:, ::-1]
     return _in_other_light(picture, random), np.ascontiguousarray(labels)
 
 
+def scaled(picture: Picture, labels: Labels, size: tuple[int, int]) -> tuple[Picture, Labels]:
+    """Return both scaled.
+
+    Args:
+        picture: (H, W, 3) uint8, RGB, 0–255.
+        labels: (H, W).
+        size: width, height in pixels.
+    """
+    if labels.shape == size[::-1]:
+        return picture, labels
+    shrinks = size[0] < labels.shape[1]
+    return (
+        np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)),
+        np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)),
+    )
+
+
 def _window(
     picture: NDArray[np.uint8], labels: Labels, side: int, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], Labels]:
-    places = []
-    for length in labels.shape:
-        places.append((int(random.integers(min(0, length - side), max(0, length - side) + 1))))
+    places = [int(random.integers(min(0, length - side), max(0, length - side) + 1)) for length in labels.shape]
     inside = np.s_[*(slice(max(0, place), place + side) for place in places)]
     picture, labels = picture[inside], labels[inside]
     before = [max(0, -place) for place in places]
@@ -67,4 +79,4 @@ def _in_other_light(picture: NDArray[np.uint8], random: np.random.Generator) -> 
     pixels = (pixels - middle) * np.float32(contrast) + middle
     grey = pixels.mean(axis=2, keepdims=True)
     pixels = (pixels - grey) * np.float32(saturation) + grey
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(pixels), 0, 255), dtype=np.uint8)

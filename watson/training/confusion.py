@@ -41,7 +41,8 @@ class Confusion:
         """Intersection over union, 0–1, background first; NaN where a category is neither there nor found."""
         hits = np.diag(self.counts).astype(np.float64)
         union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - hits
-        return np.divide(hits, union, out=np.full(self._size, np.nan), where=union > 0)
+        shares: NDArray[np.float64] = np.divide(hits, union, out=np.full(self._size, np.nan), where=union > 0)
+        return shares
 
     def mean_iou(self, *, background: bool = True) -> float:
         """Mean over those categories that are there or were found; 0 where none is."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from watson.model.backbones import Base
 from watson.model.efficientnet_network import input_size
 from watson.model.fpn import maps_of
-from watson.training.augment import variant
-from watson.training.labelled import IGNORED, LabelledDataset, Labels, Sample
+from watson.training.augment import scaled, variant
+from watson.training.labelled import LabelledDataset, Labels, Sample
 from watson.training.options import TrainingOptions
 
-__all__ = ["Features", "FeatureCache", "PictureFeatures"]
+__all__ = ["FeatureCache", "Features", "PictureFeatures"]
 
 Maps = list[NDArray[np.float16]]
-"""(C, h, w) float16 each, finest first: half the space, and a thousandth of a feature's value is far below its noise."""
+"""(C, h, w) float16 each, finest first: half the space, and a thousandth of a value is far below a feature's noise."""
 
 
 class PictureFeatures(NamedTuple):
@@ -140,12 +140,22 @@ class Features:
         options: TrainingOptions,
         cache: FeatureCache,
     ) -> None:
-        self._backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._backbone = backbone.to(memory_format=torch.channels_last)
         self._base = base
         self._training = training.samples
         self._held_out = held_out.samples
         self._options = options
         self._cache = cache
+
+    @property
+    def pictures(self) -> int:
+        """How many there are to train with."""
+        return len(self._training)
+
+    @property
+    def held_out_pictures(self) -> int:
+        """How many there are to measure with."""
+        return len(self._held_out)
 
     def compute(self, on_progress: Callable[[int, int], None]) -> None:
         """Compute what is missing, as far as there is room: the held-out pictures first, then variant by variant."""
@@ -179,26 +189,16 @@ class Features:
         side = self._options.side
         if number < len(self._held_out):
             picture, labels = _both(self._held_out[number])
-            size = input_size(picture.shape[1], picture.shape[0], side)
-            return _resized(picture, labels, size)
+            return scaled(picture, labels, input_size(picture.shape[1], picture.shape[0], side))
         which, place = divmod(number - len(self._held_out), len(self._training))
         picture, labels = _both(self._training[place])
         if which == 0 and picture.shape[0] == picture.shape[1]:
-            return _resized(picture, labels, (side, side))
+            return scaled(picture, labels, (side, side))
         return variant(picture, labels, side, np.random.default_rng([self._options.seed, which, place]))
 
 
 def _both(sample: Sample) -> tuple[NDArray[np.uint8], Labels]:
     return sample.picture(), sample.truth()[0]
-
-
-def _resized(picture: NDArray[np.uint8], labels: Labels, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Labels]:
-    import cv2
-    shrinks = size[0] < picture.shape[1]
-    return (
-        np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)),
-        np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)),
-    )
 
 
 def _length(entry: dict[str, Any]) -> int:

@@ -77,7 +77,9 @@ class Kind(Protocol):
         ...
 
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "fpn": "watson.model.kinds.fpn",
+}
 """Name of each kind → the module that offers it."""
 
 

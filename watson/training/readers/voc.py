@@ -76,7 +76,7 @@ class _VocSample:
             with Image.open(path) as image:
                 if image.mode not in ("P", "L"):
                     raise UserError(
-                        f"{path} is of mode {image.mode}: the classes must be palette indices or grey values, not colours"
+                        f"{path} is of mode {image.mode}: classes must be palette indices or grey values, not colours"
                     )
                 return np.asarray(image, dtype=np.uint8)
         except OSError as exc:
