@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from watson.errors import UserError
 from watson.model.run_lengths import RunLengths
@@ -23,6 +23,7 @@ __all__ = ["read"]
 
 _Side = Annotated[int, Field(ge=1, le=2**16)]
 _Polygon = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=6)]
+_Polygons = Annotated[list[_Polygon], Field(min_length=1)]
 
 
 class _Uncompressed(BaseModel):
@@ -30,6 +31,20 @@ class _Uncompressed(BaseModel):
 
     size: tuple[_Side, _Side]
     counts: list[Annotated[int, Field(ge=0)]]
+
+
+def _encoding(segmentation: object) -> str:
+    """Which of COCO's three it is meant to be, so that an error is about that one."""
+    if isinstance(segmentation, list):
+        return "polygons"
+    numbers = isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), list)
+    return "uncompressed" if numbers else "rle"
+
+
+_Segmentation = Annotated[
+    Annotated[RunLengths, Tag("rle")] | Annotated[_Uncompressed, Tag("uncompressed")] | Annotated[_Polygons, Tag("polygons")],
+    Discriminator(_encoding),
+]
 
 
 class _Image(BaseModel):
@@ -49,7 +64,7 @@ class _Annotation(BaseModel):
 
     image_id: int | str
     category_id: int
-    segmentation: RunLengths | _Uncompressed | list[_Polygon]
+    segmentation: _Segmentation
     iscrowd: int = 0
 
 
