@@ -9,7 +9,9 @@ from hypothesis.extra.numpy import arrays
 from watson.training.confusion import Confusion
 
 MAPS = st.lists(
-    st.tuples(arrays(np.int16, (4, 5), elements=st.integers(-1, 3)), arrays(np.int16, (4, 5), elements=st.integers(0, 3))),
+    st.tuples(
+        arrays(np.int16, (4, 5), elements=st.integers(-1, 3)), arrays(np.int16, (4, 5), elements=st.integers(0, 3))
+    ),
     min_size=1,
     max_size=4,
 )

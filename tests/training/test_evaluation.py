@@ -6,7 +6,8 @@ import pytest
 from tests.training.scene import CATEGORIES, HEIGHT, WIDTH, coco_document, squares, write_coco
 from watson.errors import UserError
 from watson.model.segmenter import Instance, ModelInfo, Segmentation
-from watson.training import evaluate, read_dataset
+from watson.training.evaluation import evaluate
+from watson.training.readers import read_dataset
 
 
 class Recited:

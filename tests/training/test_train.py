@@ -11,23 +11,26 @@ import pytest
 
 from tests.training.scene import CATEGORIES, write_coco
 from watson.errors import UserError
-from watson.training import evaluate, read_dataset
+from watson.training.evaluation import evaluate
 from watson.training.labelled import split
 from watson.training.options import TrainingOptions
 from watson.training.place import TrainingPlace
+from watson.training.readers import read_dataset
 
 pytestmark = pytest.mark.torch
 OPTIONS = TrainingOptions(side=64, epochs=6, variants=2, batch=4, width=24, learning_rate=1e-2)
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - named for what happened
     """What Ctrl-C is to these tests."""
 
 
 def run(parts, folder: Path, options: TrainingOptions = OPTIONS, **more):
+    from watson.model.backbones import base_named, pretrained
     from watson.training.train import train
 
-    return train(*parts, TrainingPlace(folder), options, name="squares", **more)
+    backbone = pretrained(base_named(options.base))
+    return train(*parts, TrainingPlace(folder), options, name="squares", backbone=backbone, **more)
 
 
 def sha256(folder: Path) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,10 +17,11 @@ from watson.cli.options import Json
 from watson.cli.printing import one_line, print_json, print_rows
 from watson.cli.session import command_settings
 from watson.errors import UserError
-from watson.model.segmenter import Segmenter
-from watson.training import Evaluation, evaluate, read_dataset
-from watson.training.labelled import split
 from watson.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from watson.model.segmenter import Segmenter
+    from watson.training.evaluation import Evaluation
 
 __all__ = ["register"]
 
@@ -57,7 +58,8 @@ def _train(
         typer.Option(min=0, max=1, metavar="FRACTION", help="Of the pictures: to measure with, not to learn from."),
     ] = 0.2,
     held_out_dataset: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Measure with this dataset instead, and learn from all of PATH.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Hold out its pictures instead, and learn from the whole dataset."),
     ] = None,
     side: Annotated[
         int, typer.Option(min=32, max=2048, metavar="PIXELS", help="Pictures are seen at this size squared.")
@@ -89,8 +91,12 @@ def _train(
       watson train --dataset street/instances.json --name street-things
       watson train --dataset VOC2012 --name voc --base resnet50 --side 384
     """
-    from watson.training.place import TrainingPlace  # noqa: PLC0415 - as the next line
-    from watson.training.train import train  # noqa: PLC0415 - torch takes seconds to import
+    # Imported here, so that other commands do not pay seconds for torch and OpenCV.
+    from watson.model.backbones import base_named, pretrained  # noqa: PLC0415 - as said above
+    from watson.training.labelled import split  # noqa: PLC0415 - as said above
+    from watson.training.place import TrainingPlace  # noqa: PLC0415 - as said above
+    from watson.training.readers import read_dataset  # noqa: PLC0415 - as said above
+    from watson.training.train import train  # noqa: PLC0415 - as said above
 
     if not _NAME.fullmatch(name):
         raise UserError(f"{name!r} is no model name: letters, digits, dots, dashes and underscores; at most 100")
@@ -111,10 +117,11 @@ def _train(
         learned, measured = split(pictures, held_out, seed)
     else:
         learned, measured = pictures, read_dataset(held_out_dataset)
+    network = pretrained(base_named(base), weights)
     try:
         with _progress() as report:
             trained = train(
-                learned, measured, place, options, name=name, weights=weights, resume=resume, on_progress=report
+                learned, measured, place, options, name=name, backbone=network, resume=resume, on_progress=report
             )
     except KeyboardInterrupt:
         typer.echo("watson: interrupted; the same command with --resume goes on where it stopped", err=True)
@@ -143,6 +150,9 @@ def _evaluate(
       watson evaluate --model street-things --dataset street/instances.json
       watson evaluate --model ./street-things --dataset VOC2012 --json
     """
+    from watson.training.evaluation import evaluate  # noqa: PLC0415 - pycocotools and OpenCV take time to import
+    from watson.training.readers import read_dataset  # noqa: PLC0415 - as said above
+
     settings = command_settings()
     pictures = read_dataset(dataset, images)
     segmenter = _segmenter(model, device=settings.device, torch_threads=settings.torch_threads)

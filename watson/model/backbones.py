@@ -133,15 +133,17 @@ def pretrained(base: Base, weights: Path | None = None) -> nn.Module:
 
     Args:
         base: which network.
-        weights: torchvision's file, ``.pth`` or safetensors; None takes those of the Python package
-            (efficientnet_lite0), or downloads torchvision's.
+        weights: torchvision's file, ``.pth`` or safetensors; None downloads it. For efficientnet_lite0 None alone:
+            its weights are those of the Python package.
 
     Raises:
         UserError: the weights are missing, cannot be downloaded, or are not this network's.
     """
     network = base.build()
     if base.name not in _TORCHVISION:
-        tensors = dict(load_network(weights or efficientnet_cam.weights()).state_dict())
+        if weights is not None:
+            raise UserError(f"{base.name} has its weights from its Python package: leave {weights} out")
+        tensors = dict(load_network(efficientnet_cam.weights()).state_dict())
     else:
         enumeration, prefix = _TORCHVISION[base.name]
         saved = _downloaded(enumeration) if weights is None else _in_file(weights)

@@ -43,7 +43,7 @@ class TrainingOptions:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     dice: float = 1.0
-    cache_bytes: int = 4 * 2**30
+    cache_bytes: int = 4_000_000_000
     threads: int = 1
 
     def __post_init__(self) -> None:

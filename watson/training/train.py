@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from watson.errors import UserError
-from watson.model.backbones import Base, base_named, pretrained
+from watson.model.backbones import Base, base_named
 from watson.model.fpn import FpnNetwork
 from watson.model.kinds import fpn
 from watson.model.segmenter import ModelInfo
@@ -78,7 +78,7 @@ def train(
     options: TrainingOptions,
     *,
     name: str,
-    weights: Path | None = None,
+    backbone: nn.Module,
     resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Trained:
@@ -92,13 +92,13 @@ def train(
         place: the folder.
         options: all that decides the result besides pictures and labels.
         name: of the model.
-        weights: of the frozen network; None takes its own (`pretrained`).
+        backbone: the frozen network with its weights, as `watson.model.backbones.pretrained` returns it.
         resume: go on with what was begun in the folder, if anything was.
         on_progress: told how far it is.
 
     Raises:
-        UserError: the folder holds something else, a file of the dataset is not there or is wrong, the base is unknown
-            or its weights are not there.
+        UserError: the folder holds something else, a file of the dataset is not there or is wrong, or the base is
+            unknown.
     """
     progress = on_progress or (lambda _stage, _done, _total, _note="": None)
     place.check(resume=resume)
@@ -107,7 +107,6 @@ def train(
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     base = base_named(options.base)
-    backbone = pretrained(base, weights)
     fingerprint = _fingerprint(training, held_out, options, backbone)
     place.begin(fingerprint)
     cache = FeatureCache(place.unfinished, _digest(fingerprint), options.cache_bytes)

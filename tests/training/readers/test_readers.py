@@ -48,7 +48,7 @@ def test_several_datasets_in_a_folder_are_asked_about(tmp_path):
 def test_what_is_no_dataset_is_refused_with_what_would_be(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     for path in (tmp_path, tmp_path / "thesis.tex"):
-        with pytest.raises(UserError, match="labelled dataset. Known: a Watson dataset .*, COCO .*, OpenImages .*VOC"):
+        with pytest.raises(UserError, match=r"labelled dataset. Known: a Watson dataset .*, COCO .*, OpenImages .*VOC"):
             read_dataset(path)
     with pytest.raises(UserError, match="is not there"):
         read_dataset(tmp_path / "nowhere")

@@ -42,7 +42,9 @@ def _encoding(segmentation: object) -> str:
 
 
 _Segmentation = Annotated[
-    Annotated[RunLengths, Tag("rle")] | Annotated[_Uncompressed, Tag("uncompressed")] | Annotated[_Polygons, Tag("polygons")],
+    Annotated[RunLengths, Tag("rle")]
+    | Annotated[_Uncompressed, Tag("uncompressed")]
+    | Annotated[_Polygons, Tag("polygons")],
     Discriminator(_encoding),
 ]
 
