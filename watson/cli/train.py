@@ -62,7 +62,10 @@ def _train(
         typer.Option(metavar="PATH", help="Hold out its pictures instead, and learn from the whole dataset."),
     ] = None,
     side: Annotated[
-        int, typer.Option(min=32, max=2048, metavar="PIXELS", help="Pictures are seen at this size squared.")
+        int,
+        typer.Option(
+            min=64, max=2048, metavar="PIXELS", help="Pictures are seen at this size squared; a multiple of 32."
+        ),
     ] = _DEFAULTS.side,
     epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Rounds at most.")] = _DEFAULTS.epochs,
     patience: Annotated[

@@ -129,7 +129,7 @@ class FeatureCache:
 
 
 class Features:
-    """Features of the held-out pictures and of the variants of those to train with. Variant 0 is the picture itself."""
+    """Features of the held-out pictures, and of the variants of those to train with; of a square one, 0 is itself."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,18 @@ from watson.imaging.decode import decode
 from watson.imaging.normalise import upright
 from watson.model.segmenter import Picture
 
-__all__ = ["BACKGROUND", "IGNORED", "LabelledDataset", "Labels", "Sample", "Thing", "label_map", "picture_in", "split"]
+__all__ = [
+    "BACKGROUND",
+    "IGNORED",
+    "LabelledDataset",
+    "Labels",
+    "Sample",
+    "Thing",
+    "contents",
+    "label_map",
+    "picture_in",
+    "split",
+]
 
 Labels = NDArray[np.int16]
 """(H, W) int16: 0 background, 1 + category id, or `IGNORED`."""
@@ -188,8 +199,7 @@ def contents(paths: Sequence[Path], *more: str) -> bytes:
     Raises:
         UserError: a file cannot be read.
     """
-    read: Callable[[Path], bytes] = _read
     whole = hashlib.sha256()
-    for part in (*map(read, paths), *(text.encode() for text in more)):
+    for part in (*map(_read, paths), *(text.encode() for text in more)):
         whole.update(hashlib.sha256(part).digest())
     return whole.digest()

@@ -10,6 +10,8 @@ from watson.errors import UserError
 __all__ = ["TrainingOptions"]
 
 _STRIDE = 32
+_LEAST_SIDE = 64
+"""Less leaves one cell of the coarsest map, over which nothing can be normalised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class TrainingOptions:
 
     Attributes:
         base: the frozen network, one of `watson.model.backbones.BASES`.
-        side: root of the area, in pixels, at which the network looks; a multiple of 32.
+        side: root of the area, in pixels, at which the network looks; a multiple of 32, at least 64.
         epochs: rounds over the training pictures, at most.
         patience: rounds without a better held-out mean IoU after which training ends.
         seed: of the head's first weights, of the order of pictures and of their variants.
@@ -47,8 +49,10 @@ class TrainingOptions:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.side % _STRIDE or self.side < _STRIDE:
-            raise UserError(f"the side is {self.side} pixels: it must be a multiple of {_STRIDE}")
+        if self.side % _STRIDE or self.side < _LEAST_SIDE:
+            raise UserError(
+                f"the side is {self.side} pixels: it must be a multiple of {_STRIDE}, and at least {_LEAST_SIDE}"
+            )
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for a training to go on where it stopped."""

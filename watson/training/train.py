@@ -50,7 +50,7 @@ class Trained:
     """A model that was made.
 
     Attributes:
-        model: its description, ``model.json``: what `watson models add` takes.
+        model: its description, ``model.json``: what a registry takes.
         evaluation: on the held-out pictures.
         epochs: that were trained.
         best_epoch: the one whose weights the model has, from 1.

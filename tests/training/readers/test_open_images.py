@@ -56,11 +56,19 @@ def test_a_table_that_is_wrong_is_refused_and_says_where(tmp_path, text, why):
     assert why in str(refused.value)
 
 
-def test_a_mask_that_is_no_picture_is_refused(tmp_path):
+@pytest.mark.parametrize("data", [b"", b"no"])
+def test_a_mask_that_is_no_picture_is_refused(tmp_path, data):
     write_open_images(tmp_path)
-    (tmp_path / "masks" / "0_m.png").write_bytes(b"no")
+    (tmp_path / "masks" / "0_m.png").write_bytes(data)
     with pytest.raises(UserError, match=r"0_m.png is not a PNG that can be decoded"):
         read(tmp_path / TABLE).samples[0].truth()
+
+
+def test_a_table_that_is_not_utf_8_is_refused(tmp_path):
+    write_open_images(tmp_path)
+    (tmp_path / TABLE).write_bytes("MaskPath,ImageID,LabelName\n0_m.png,0,Käse\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"object-segmentation.csv is no CSV in UTF-8"):
+        read(tmp_path / TABLE)
 
 
 def test_a_table_of_masks_is_told_from_other_tables(tmp_path):

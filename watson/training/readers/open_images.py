@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -51,7 +52,7 @@ def is_table(path: Path) -> bool:
     Raises:
         UserError: it cannot be read.
     """
-    with _opened(path) as file:
+    with _table(path) as file:
         head = next(csv.reader(file), [])
     return set(_COLUMNS) <= set(head)
 
@@ -84,15 +85,19 @@ def read(path: Path, images: Path | None = None) -> LabelledDataset:
     return LabelledDataset(tuple(categories), samples, str(path))
 
 
-def _opened(path: Path) -> TextIO:
+@contextmanager
+def _table(path: Path) -> Iterator[TextIO]:
     try:
-        return path.open(encoding="utf-8-sig", newline="")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
     except OSError as exc:
         raise UserError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (csv.Error, UnicodeDecodeError) as exc:
+        raise UserError(f"{path} is no CSV in UTF-8: {exc}") from exc
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    with _opened(path) as file:
+    with _table(path) as file:
         table = csv.DictReader(file)
         if missing := [column for column in _COLUMNS if column not in (table.fieldnames or ())]:
             raise UserError(f"{path}, line 1: the column {missing[0]} is missing; needed: {', '.join(_COLUMNS)}")
@@ -104,7 +109,7 @@ def _class_names(folder: Path) -> dict[str, str]:
     """Label → name; empty where there is no such file: labels are then their own names."""
     names: dict[str, str] = {}
     for path in sorted(folder.glob(_NAMES)):
-        with _opened(path) as file:
+        with _table(path) as file:
             names.update((row[0], row[1]) for row in csv.reader(file) if len(row) >= 2 and row[1])
     return names
 
@@ -125,7 +130,8 @@ def _picture(folder: Path, image: str) -> Path:
 
 def _mask(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
     """A mask, scaled to the picture's size: OpenImages' masks often are of another."""
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
     if pixels is None:
         raise UserError(f"{path} is not a PNG that can be decoded")
     scaled = cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
