@@ -22,6 +22,7 @@ from watson.cli import (
     snapshots,
     submit,
     suggest,
+    train,
 )
 from watson.errors import Refused, Retriable, UserError, WatsonError
 from watson.logs import printable
@@ -69,7 +70,7 @@ def _root(
 
 
 _COMMANDS = (
-    *(run, submit, resubmit, jobs, models, datasets, snapshots, compare, suggest),
+    *(run, submit, resubmit, jobs, models, datasets, snapshots, compare, suggest, train),
     *(dead_letters, audit, operate),
 )
 for _commands in _COMMANDS:

@@ -79,6 +79,7 @@ class Kind(Protocol):
 
 
 KINDS: dict[str, str] = {
+    "fpn": "watson.model.kinds.fpn",
     "onnx": "watson.model.kinds.onnx",
     "torch-export": "watson.model.kinds.torch_export",
     "torchscript": "watson.model.kinds.torchscript",
