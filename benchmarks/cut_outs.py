@@ -151,7 +151,8 @@ def _fetch(root: Path) -> None:
         archives = sorted(CACHE.glob(f"{PACKAGE}_*.deb"))
         if done.returncode != 0 or not archives:
             raise UserError(
-                f"apt-get download {PACKAGE} failed: {done.stderr.strip()}. Do: apt-get update; or put the .deb into {CACHE}"
+                f"apt-get download {PACKAGE} failed: {done.stderr.strip()}. Do: apt-get update; or put the .deb "
+                f"into {CACHE}"
             )
     unpacked = root.with_name("unpacking")
     shutil.rmtree(unpacked, ignore_errors=True)
