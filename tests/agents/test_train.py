@@ -38,7 +38,7 @@ def _told(folder: Path) -> list[list[str]]:
     return [json.loads(line) for line in told.read_text().splitlines()] if told.exists() else []
 
 
-GOOD = 'print(json.dumps({"model": "street@0123456789ab", "metrics": {"mean_iou": 0.5}}))'
+GOOD = 'print(json.dumps({"registered": "street@0123456789ab", "metrics": {"mean_iou": 0.5}}))'
 
 
 class Line:

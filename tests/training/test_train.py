@@ -73,11 +73,15 @@ def test_the_description_says_all_that_a_registry_needs(trained, parts):
     assert len(history["epochs"]) == 6
 
 
-def test_the_model_can_be_opened_and_is_as_good_as_it_says(trained, parts):
-    from watson.training.model_file import open_model_file
+def test_the_model_can_be_registered_and_is_as_good_as_it_says(trained, parts, tmp_path):
+    from watson.model.description import read_description
+    from watson.model.kinds import fpn
+    from watson.model.preparing import prepare
 
     done, folder = trained
-    segmenter = open_model_file(folder, device="cpu", torch_threads=1)
+    ready = prepare(read_description(folder / "model.json"), tmp_path)
+    assert ready.event.metrics == done.evaluation.metrics()
+    segmenter = fpn.load(ready.card.info, ready.card.configuration, ready.weights, device="cpu", torch_threads=1)
     assert evaluate(segmenter, parts[1]) == done.evaluation
 
 
@@ -163,25 +167,3 @@ def test_an_unknown_base_is_refused(parts, tmp_path):
 def test_a_side_that_the_network_cannot_take_is_refused():
     with pytest.raises(UserError, match="multiple of 32"):
         TrainingOptions(side=100)
-
-
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        (None, "is not JSON"),
-        ({"kind": "vgg"}, "there is no kind of model 'vgg'"),
-        ({"weights": "elsewhere"}, "its weights .*elsewhere are not there"),
-        ({"sha256": "0" * 64}, "damaged or another release"),
-        ({"configuration": {}}, "configuration.categories is no list"),
-        ({"name": None}, "describes no model: name"),
-    ],
-)
-def test_a_description_that_is_wrong_is_refused(trained, tmp_path, changes, why):
-    from watson.training.model_file import open_model_file
-
-    _, folder = trained
-    model = json.loads((folder / "model.json").read_text())
-    (tmp_path / "weights.safetensors").write_bytes((folder / "weights.safetensors").read_bytes())
-    (tmp_path / "model.json").write_text("{" if changes is None else json.dumps(model | changes))
-    with pytest.raises(UserError, match=why):
-        open_model_file(tmp_path, device="cpu", torch_threads=1)

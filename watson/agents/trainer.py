@@ -112,6 +112,7 @@ def _ended(event: TrainingRequested, code: int, out: bytes, err: bytes) -> Train
         raise Retriable(f"the training ended with code {code}: {said}", reason)
     try:
         made = orjson.loads(out)
-        return TrainingEnded(training=event.training, state="complete", model=made["model"], metrics=made["metrics"])
+        model, metrics = made["registered"], made["metrics"]
+        return TrainingEnded(training=event.training, state="complete", model=model, metrics=metrics)
     except (ValueError, KeyError, TypeError, ValidationError) as exc:
         raise Retriable(f"the training did not say what it made: {exc}", ReasonCode.MODEL_FAILED) from exc

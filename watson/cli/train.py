@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,22 +15,30 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from watson.cli.help import add
+from watson.cli.labelled import SNAPSHOT, labelled
 from watson.cli.options import Json
 from watson.cli.printing import one_line, print_json, print_rows
-from watson.cli.session import command_settings
+from watson.cli.registering import record_evaluation, register_description, segmenter_named
+from watson.cli.session import command_settings, in_loop, open_objects
 from watson.errors import UserError
+from watson.events import ModelEvaluated, TrainingRequested
+from watson.events import TrainingOptions as EventOptions
 from watson.training.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from watson.model.segmenter import Segmenter
     from watson.training.evaluation import Evaluation
+    from watson.training.place import TrainingPlace
+    from watson.training.train import Trained
 
 __all__ = ["register"]
 
 Dataset = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--dataset", "-d", metavar="PATH", help="Labelled pictures: COCO .json, OpenImages .csv, VOC or Watson folder."
+        "--dataset",
+        "-d",
+        metavar="DATA",
+        help="Labelled pictures: COCO .json, OpenImages .csv, VOC or Watson folder, or snapshot:ID.",
     ),
 ]
 Images = Annotated[
@@ -82,6 +92,12 @@ def _train(
         Path | None, typer.Option(metavar="FILE", help="Of the frozen network; downloaded or installed if not given.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a training was interrupted.")] = False,
+    register_it: Annotated[
+        bool, typer.Option("--register", help="Then register the model, as watson models add does.")
+    ] = False,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Have a train worker do it, on a snapshot; the model registers itself.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model for your own categories.
@@ -93,6 +109,7 @@ def _train(
     Examples:
       watson train --dataset street/instances.json --name street-things
       watson train --dataset VOC2012 --name voc --base resnet50 --side 384
+      watson train --dataset snapshot:3f9a51c07be2 --name street --submit
     """
     # Imported here, so that other commands do not pay seconds for torch and OpenCV.
     from watson.model.backbones import base_named, pretrained  # noqa: PLC0415 - as said above
@@ -103,7 +120,13 @@ def _train(
 
     if not _NAME.fullmatch(name):
         raise UserError(f"{name!r} is no model name: letters, digits, dots, dashes and underscores; at most 100")
+    if submit:
+        _request(dataset, name, base, EventOptions(side=side, epochs=epochs, held_out=held_out, seed=seed), as_json)
+        return
     place = TrainingPlace(out or Path(name))
+    if resume and register_it and place.model.exists():  # it was trained, and then a service was away
+        _registered(place, None, as_json=as_json)
+        return
     place.check(resume=resume)
     options = TrainingOptions(
         base=base,
@@ -115,7 +138,9 @@ def _train(
         cache_bytes=int(cache * 1e9),
         threads=command_settings().torch_threads,
     )
-    pictures = read_dataset(dataset, images)
+    with _progress() as report:
+        data = labelled(dataset, images, place.unfinished / "snapshot", report)
+    pictures = data.pictures
     if held_out_dataset is None:
         learned, measured = split(pictures, held_out, seed)
     else:
@@ -124,11 +149,22 @@ def _train(
     try:
         with _progress() as report:
             trained = train(
-                learned, measured, place, options, name=name, backbone=network, resume=resume, on_progress=report
+                learned,
+                measured,
+                place,
+                options,
+                name=name,
+                backbone=network,
+                resume=resume,
+                on_progress=report,
+                dataset=data.snapshot,
             )
     except KeyboardInterrupt:
         typer.echo("watson: interrupted; the same command with --resume goes on where it stopped", err=True)
         raise typer.Exit(130) from None
+    if register_it:
+        _registered(place, trained, as_json=as_json)
+        return
     if as_json:
         print_json(trained.to_json())
         return
@@ -136,12 +172,53 @@ def _train(
     typer.echo(f"The model is {trained.model}: the best of {trained.epochs} epochs, {trained.best_epoch}.", err=True)
 
 
+def _registered(place: TrainingPlace, trained: Trained | None, *, as_json: bool) -> None:
+    from watson.model.description import read_description  # noqa: PLC0415 - needed here alone
+
+    event = register_description(read_description(place.model))
+    if as_json:
+        said = {} if trained is None else trained.to_json()
+        print_json(said | {"model": str(place.model), "registered": event.key, "metrics": event.metrics})
+        return
+    if trained is not None:
+        _show(trained.evaluation)
+    typer.echo(f"registered {event.key}: a job can name it, --model {event.name}")
+
+
+def _request(dataset: str, name: str, base: str, options: EventOptions, as_json: bool) -> None:
+    """Ask for a training. The same question is the same training."""
+    if not dataset.startswith(SNAPSHOT):
+        raise UserError("a train worker sees no files of yours: give --dataset snapshot:ID (watson datasets snapshot)")
+
+    async def ask() -> TrainingRequested:
+        from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
+        from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+        from watson.snapshots import find  # noqa: PLC0415 - see above
+
+        settings = command_settings()
+        async with open_objects(settings) as objects:
+            snapshot = (await find(objects, dataset.removeprefix(SNAPSHOT))).id
+        said = f"{name}\n{base}\n{snapshot}\n{options.model_dump_json()}"
+        training = f"{name[:60]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        event = TrainingRequested(training=training, name=name, base=base, snapshot=snapshot, options=options)
+        await verify_topics(settings, [settings.topic(event.topic)])
+        await publish(settings, [event])
+        return event
+
+    event = in_loop(ask())
+    if as_json:
+        print_json({"training": event.training, "name": name, "snapshot": event.snapshot})
+    else:
+        typer.echo(f"asked for training {event.training}; its model will be among watson models list")
+
+
 def _evaluate(
     dataset: Dataset,
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="MODEL", help="Model name, or the folder of a trained model.")
+        str, typer.Option("--model", "-m", metavar="MODEL", help="Model name, or the folder or file of a model.")
     ],
     images: Images = None,
+    record: Annotated[bool, typer.Option("--record", help="Keep it with the model: watson models show.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure a model on labelled pictures.
@@ -152,33 +229,27 @@ def _evaluate(
     Examples:
       watson evaluate --model street-things --dataset street/instances.json
       watson evaluate --model ./street-things --dataset VOC2012 --json
+      watson evaluate --model street --dataset snapshot:3f9a51c07be2 --record
     """
     from watson.training.evaluation import evaluate  # noqa: PLC0415 - pycocotools and OpenCV take time to import
-    from watson.training.readers import read_dataset  # noqa: PLC0415 - as said above
 
-    settings = command_settings()
-    pictures = read_dataset(dataset, images)
-    segmenter = _segmenter(model, device=settings.device, torch_threads=settings.torch_threads)
-    try:
-        with _progress() as report:
-            found = evaluate(segmenter, pictures, lambda done, total: report("evaluation", done, total))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="watson-evaluate-")))
+        report = stack.enter_context(_progress())
+        data = labelled(dataset, images, folder, report)
+        segmenter = segmenter_named(model, stack)
+        try:
+            found = evaluate(segmenter, data.pictures, lambda done, total: report("evaluation", done, total))
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+    if record:
+        info = segmenter.info
+        measured = {"dataset": data.id, "images": found.pictures, "metrics": found.metrics()}
+        record_evaluation(ModelEvaluated(name=info.name, model_version=info.version, **measured))
     if as_json:
         print_json(found.to_json())
     else:
         _show(found)
-
-
-def _segmenter(model: str, *, device: str, torch_threads: int) -> Segmenter:
-    """A folder or file where there is one of that name; else a name."""
-    from watson.model.registry import load  # noqa: PLC0415 - as the next line
-    from watson.training.model_file import open_model_file  # noqa: PLC0415 - needed by this command alone
-
-    path = Path(model)
-    if path.is_file() or (path / "model.json").is_file():
-        return open_model_file(path, device=device, torch_threads=torch_threads)
-    return load(model, device=device, torch_threads=torch_threads)
 
 
 def _show(evaluation: Evaluation) -> None:

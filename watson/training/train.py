@@ -20,10 +20,10 @@ from torch import nn
 
 from watson.errors import UserError
 from watson.model.backbones import Base, base_named
+from watson.model.cards import ModelCard
 from watson.model.fpn import FpnNetwork
 from watson.model.kinds import fpn
-from watson.model.segmenter import ModelInfo
-from watson.model.weights import model_version, sha256_of
+from watson.model.weights import sha256_of
 from watson.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from watson.training.evaluation import Evaluation, evaluate
 from watson.training.features import FeatureCache, Features
@@ -81,6 +81,7 @@ def train(
     backbone: nn.Module,
     resume: bool = False,
     on_progress: OnProgress | None = None,
+    dataset: str = "",
 ) -> Trained:
     """Train a model and write it to a folder. Takes minutes; interrupted at any time, it can go on with ``resume``.
 
@@ -95,6 +96,7 @@ def train(
         backbone: the frozen network with its weights, as `watson.model.backbones.pretrained` returns it.
         resume: go on with what was begun in the folder, if anything was.
         on_progress: told how far it is.
+        dataset: the snapshot that all the pictures are; empty for a hash of pictures and labels.
 
     Raises:
         UserError: the folder holds something else, a file of the dataset is not there or is wrong, or the base is
@@ -121,7 +123,7 @@ def train(
     _write_weights(place.weights, base, configuration, backbone, checkpoint)
     evaluation = _evaluated(name, configuration, place, held_out, options, progress)
     place.finish(
-        _model(name, base, configuration, place, fingerprint, evaluation),
+        _model(name, base, configuration, place, evaluation, dataset or _both(fingerprint)),
         {**fingerprint, "epochs": [asdict(epoch) for epoch in checkpoint.epochs], "best_epoch": checkpoint.best_epoch}
         | {"held_out_pictures": [sample.name for sample in held_out.samples]},
     )
@@ -186,10 +188,15 @@ def _evaluated(
     progress: OnProgress,
 ) -> Evaluation:
     """As a job will see the model: through the kind, at the pictures' own size."""
-    document = configuration.model_dump(mode="json")
-    sha256 = sha256_of(place.weights)
-    info = ModelInfo(name, model_version(sha256, document), KIND, sha256, configuration.categories)
-    segmenter = fpn.load(info, document, place.weights, device="cpu", torch_threads=options.threads)
+    card = ModelCard(
+        name=name,
+        kind=KIND,
+        weights_sha256=sha256_of(place.weights),
+        weights_size=place.weights.stat().st_size,
+        categories=configuration.categories,
+        configuration=configuration.model_dump(mode="json"),
+    )
+    segmenter = fpn.load(card.info, card.configuration, place.weights, device="cpu", torch_threads=options.threads)
     return evaluate(segmenter, held_out, lambda done, total: progress("evaluation", done, total))
 
 
@@ -198,10 +205,9 @@ def _model(
     base: Base,
     configuration: fpn.Configuration,
     place: TrainingPlace,
-    fingerprint: Mapping[str, Any],
     evaluation: Evaluation,
+    dataset: str,
 ) -> dict[str, Any]:
-    pictures = [fingerprint["training pictures"], fingerprint["held-out pictures"]]
     return {
         "name": name,
         "kind": KIND,
@@ -210,7 +216,13 @@ def _model(
         "licence": base.licence,
         "description": f"{base.name} with a head for {len(configuration.categories)} categories, by watson train",
         "base": base.name,
-        "dataset": hashlib.sha256("\n".join(pictures).encode()).hexdigest(),
+        "dataset": dataset,
         "configuration": configuration.model_dump(mode="json"),
         "metrics": evaluation.metrics(),
     }
+
+
+def _both(fingerprint: Mapping[str, Any]) -> str:
+    """One hash of all pictures and labels."""
+    pictures = (fingerprint["training pictures"], fingerprint["held-out pictures"])
+    return hashlib.sha256("\n".join(pictures).encode()).hexdigest()
