@@ -108,6 +108,32 @@ async def test_an_unforeseen_exception_is_tried_again_and_then_quarantined_as_in
     assert "ZeroDivisionError: oops" in letter.message
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ValueError("a bad name: \ud800.jpg"),
+        Refused(ReasonCode.OBJECT_MISSING, "404 \udcff\udcfe"),  # a host's answer, as aiohttp decodes it
+        Retriable("503 \udcff", ReasonCode.STORE_UNAVAILABLE),
+        Refused(ReasonCode.CORRUPT, "x" * 100_000),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_whatever_text_a_failure_has_it_ends_in_the_dead_letters(failure):
+    line = Line(failure)
+    assert await line.take() == "quarantined"
+    (letter,) = line.log.events(ImageQuarantined)
+    assert letter.message.encode()
+    assert await line.take(**{REDRIVE: "1"}) == "redriven"
+
+
+async def test_whatever_text_an_undecodable_record_is_refused_with_it_ends_in_the_dead_letters():
+    line = Line(preprocessed())
+    refused = Refused(ReasonCode.UNDECODABLE_EVENT, "no field \udcff")
+    assert await line.link.undecodable(record_of(discovered()), refused) == "undecodable"
+    (letter,) = line.log.events(ImageQuarantined)
+    assert letter.message == r"no field \udcff"
+
+
 async def test_work_that_never_ends_is_given_up():
     class Endless(Stage):
         async def handle(self, event):

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from watson.errors import ReasonCode
-from watson.events.event import Count, Event, JobId, Short
+from watson.events.event import Count, Event, JobId, Message, Short
 from watson.events.ids import event_id, name_id
 from watson.events.image import Stage
 
@@ -43,7 +43,7 @@ class ImageQuarantined(Event):
     uri: str | None = Field(default=None, max_length=8192, description="of the original, where known")
     stage: Stage
     reason: ReasonCode
-    message: Annotated[str, Field(max_length=4000)]
+    message: Message
     failed: FailedRecord
     attempts: Count = Field(ge=1)
     code_version: Short
