@@ -112,6 +112,7 @@ async def test_a_hostile_value_ends_as_one_letter_with_a_short_message(what: str
     assert letter.message.startswith(f"{topic}[1]@2: ")
     assert len(letter.message) < 1200
     assert value is None or (letter.failed.value or b"") == value[: len(letter.failed.value or b"")]
+    assert letter.failed.cut == (letter.failed.value != value)
 
 
 @pytest.mark.parametrize("headers", HEADERS)
@@ -120,6 +121,8 @@ async def test_a_hostile_key_or_header_ends_as_one_letter_that_fits(key: str, he
     record = Record("image-discovered", 1, 2, KEYS[key], image(original={"uri": "\x01" * 9000}), HEADERS[headers])
     letter = await letter_of(record)
     assert letter.failed.offset == 2
+    whole = (record.key, record.value, record.headers)
+    assert letter.failed.cut == ((letter.failed.key, letter.failed.value, letter.failed.headers) != whole)
 
 
 async def test_what_a_redrive_header_says_is_not_passed_on_without_end() -> None:

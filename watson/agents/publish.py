@@ -53,7 +53,7 @@ async def resend(settings: Settings, records: Sequence[FailedRecord | Record], e
 
 def _again(settings: Settings, record: FailedRecord | Record, extra: Mapping[str, str]) -> _Outgoing:
     added = dict(extra)
-    if isinstance(record, FailedRecord):
+    if isinstance(record, FailedRecord) and record.offset is not None:
         added[FIRST_OFFSET] = str(record.offset)
     headers = [header for header in record.headers if header[0] not in added]
     headers += [(name, value.encode()) for name, value in added.items()]
