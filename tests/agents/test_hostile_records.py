@@ -18,6 +18,7 @@ from tests.agents.test_chain import PATIENT
 from tests.services import KafkaEndpoint
 from tests.services.process import signal_group, spawn, tail
 from watson.agents.chain import ChainLink
+from watson.agents.publish import resend
 from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.topics import create_topics
 from watson.errors import ReasonCode, RecordTooLarge, Refused
@@ -223,3 +224,9 @@ async def test_a_stage_never_ends_at_a_letter_that_the_broker_does_not_take(monk
     record = Record("image-discovered", 1, 2, b"k", b"{")
     with pytest.raises(RecordTooLarge):
         await quarantine_undecodable(outbox(log), record, "preprocess", refusal(record))
+
+
+async def test_what_was_cut_is_never_sent_again_as_if_it_were_whole() -> None:
+    letter = await letter_of(Record("image-discovered", 1, 2, b"k", b"{" * 500_000))
+    with pytest.raises(ValueError, match="cut"):
+        await resend(Settings(brokers="127.0.0.1:1"), [letter.failed], {})
