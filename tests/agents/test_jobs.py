@@ -7,7 +7,7 @@ from tests.agents.board import PARTITIONS, Line, manifest
 from tests.agents.fakes import record_of
 from watson.agents.job import Job
 from watson.agents.ports import partition_of
-from watson.errors import RecordTooLarge, Refused
+from watson.errors import ReasonCode, RecordTooLarge, Refused
 from watson.events import (
     REDRIVE,
     REPAIR,
@@ -18,6 +18,7 @@ from watson.events import (
     ManifestSubmitted,
     ModelRegistered,
     PartitionProgressed,
+    Source,
     decode,
 )
 from watson.stages.discover import JobMark, Part
@@ -276,3 +277,45 @@ def test_the_home_of_a_key_is_where_kafkas_java_client_puts_it():
 
     assert murmur2(b"21") - (1 << 32 if murmur2(b"21") >= 1 << 31 else 0) == -973932308
     assert partition_of(b"21", 7) == (-973932308 & 0x7FFFFFFF) % 7
+
+
+@pytest.mark.parametrize("name", ["list.csv", "liste-\udcfc.csv"])
+async def test_a_list_in_latin_1_ends_as_a_failed_job_that_says_what_is_wrong(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes("Bild,Größe\n/tmp/a.jpg,3\n".encode("latin-1"))
+    source = Source(kind="list", uri=path.as_uri())
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(ManifestSubmitted(job="job", dataset="data", source=source))
+    await line.until("failed")
+    assert r"has no column uri; its columns: Bild, Gr\xf6\xdfe (not UTF-8" in line.log.events(JobChanged)[-1].message
+    heir = Line(tmp_path, marks=(line.images, line.job_marks))
+    await heir.start()
+    assert heir.board.jobs["job"].mark.state == "failed"
+
+
+async def test_whatever_a_listing_fails_with_its_job_fails_with_that_and_is_kept_so(tmp_path, pictures, monkeypatch):
+    def refuse(*_):
+        raise Refused(ReasonCode.SOURCE_INVALID, "404 \udcff\ud800" + "x" * 5000)
+
+    monkeypatch.setattr("watson.agents.lister.open_source", refuse)
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    await line.until("failed")
+    said = line.log.events(JobChanged)[-1].message
+    assert said.startswith(r"404 \udcff\ud800x")
+    heir = Line(tmp_path, marks=(line.images, line.job_marks))
+    await heir.start()
+    assert heir.board.jobs["job"].mark.message == said
+
+
+async def test_whatever_a_model_is_refused_with_its_job_fails_with_that(tmp_path, pictures, monkeypatch):
+    async def refuse(_):
+        raise Refused(ReasonCode.MODEL_UNKNOWN, "404 \udcff")
+
+    line = Line(tmp_path)
+    monkeypatch.setattr(line.board, "_resolve_model", refuse)
+    await line.start()
+    await line.submit(manifest(pictures))
+    assert (await line.until("failed")).mark.message == r"404 \udcff"

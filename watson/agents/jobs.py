@@ -45,7 +45,6 @@ FROM_THE_USER = ManifestSubmitted | JobCancelled | JobPaused | JobResumed
 """What arrives in ``manifests``, in whatever partition."""
 
 _MOST_RELISTS = 3
-_MESSAGE_LIMIT = 4000
 
 
 class JobBoard:
@@ -227,20 +226,20 @@ class JobBoard:
         mark = job.mark
         self.jobs[mark.manifest.job] = job
         manifest = mark.manifest
-        # said first, kept second: a crash between the two says it again
-        await self._outbox.send(
-            JobChanged(
-                job=manifest.job,
-                dataset=manifest.dataset,
-                source=manifest.source,
-                model=mark.model,
-                options=manifest.options,
-                state=mark.state,
-                listed=mark.listed,
-                message=mark.message[:_MESSAGE_LIMIT],
-                resumes=mark.resumes,
-            )
+        changed = JobChanged(
+            job=manifest.job,
+            dataset=manifest.dataset,
+            source=manifest.source,
+            model=mark.model,
+            options=manifest.options,
+            state=mark.state,
+            listed=mark.listed,
+            message=mark.message,
+            resumes=mark.resumes,
         )
+        job.mark = mark.model_copy(update={"message": changed.message})  # as it can be kept
+        # said first, kept second: a crash between the two says it again
+        await self._outbox.send(changed)
         await self._keep(job)
 
     async def _keep(self, job: Job) -> None:

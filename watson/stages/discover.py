@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from watson.events import ImageDiscovered, JobState, ManifestSubmitted, Original, PartitionProgressed
+from watson.events.event import Message
 from watson.events.ids import image_key
 
 __all__ = ["Counts", "ImageMark", "JobMark", "Letter", "Part", "credit", "discovered", "image_mark_key", "patience"]
@@ -217,7 +218,7 @@ class JobMark(BaseModel):
     cursor: str | None = None
     listed: int = 0
     relists: int = 0
-    message: str = ""
+    message: Message = ""
     pressure: int = Field(default=0, description="the breaker's: see watson.stages.breaker")
     paused_in: Literal["listing", "draining"] = Field(default="listing", description="where a paused job goes on")
     resumes: int = 0
