@@ -1,4 +1,4 @@
-"""A snapshot as a folder that training reads: right pictures, right masks, nothing fetched twice, nothing altered taken."""
+"""A snapshot as a folder that training reads: pictures and masks are right, none is fetched twice, none is altered."""
 
 from __future__ import annotations
 
