@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import ValidationError
@@ -19,7 +19,20 @@ from watson.events.event import Event
 from watson.events.topics import EVENT_TYPES, TOPICS
 from watson.events.upcasts import upcast
 
-__all__ = ["FIRST_OFFSET", "REDRIVE", "REPAIR", "RETRY", "Record", "decode", "encode", "encode_value", "headers_of"]
+__all__ = [
+    "FIRST_OFFSET",
+    "REDRIVE",
+    "REPAIR",
+    "RETRY",
+    "Record",
+    "decode",
+    "encode",
+    "encode_value",
+    "headers_of",
+    "of_version",
+]
+
+StoredEvent = TypeVar("StoredEvent", bound=Event)
 
 REDRIVE = "redrive"
 """Header of an event that discover sent again: a stage that did it already emits its stored outcome again."""
@@ -97,6 +110,23 @@ def decode(record: Record) -> Event:
     """
     event_type, version = _type_of(record)
     data = _json(record)
+    if "time" not in data:
+        data = {**data, "time": _time_of(record)}
+    return of_version(event_type, version, data, _place(record))
+
+
+def of_version(event_type: type[StoredEvent], version: int, data: dict[str, Any], place: str) -> StoredEvent:
+    """Today's event of what was written in a version of its wire form.
+
+    Args:
+        event_type: today's class.
+        version: of ``data``.
+        data: the JSON object that was written.
+        place: where it stands, for the message.
+
+    Raises:
+        Refused: as `decode`.
+    """
     if version > event_type.version:
         raise Refused(
             ReasonCode.UNSUPPORTED_VERSION,
@@ -104,20 +134,17 @@ def decode(record: Record) -> Event:
             "upgrade Watson, then retry the dead letter",
         )
     try:
-        data = upcast(event_type.kind, version, event_type.version, data)
-        if "time" not in data:
-            data = {**data, "time": _time_of(record)}
-        return event_type.model_validate_json(orjson.dumps(data))
+        return event_type.model_validate_json(orjson.dumps(upcast(event_type.kind, version, event_type.version, data)))
     except ValidationError as exc:
-        raise _undecodable(record, _first_errors(exc)) from exc
+        raise _undecodable(place, _first_errors(exc)) from exc
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as exc:
-        raise _undecodable(record, str(exc)) from exc
+        raise _undecodable(place, str(exc)) from exc
 
 
 def _type_of(record: Record) -> tuple[type[Event], int]:
     spec = TOPICS.get(record.topic)
     if spec is None:
-        raise _undecodable(record, "no event is known for this topic")
+        raise _undecodable(_place(record), "no event is known for this topic")
     stated = record.header("ce_type")
     if stated is None:
         return spec.events[0], spec.events[0].version
@@ -125,40 +152,48 @@ def _type_of(record: Record) -> tuple[type[Event], int]:
     event_type = EVENT_TYPES.get((record.topic, match["kind"])) if match else None
     if match is None or event_type is None:
         known = ", ".join(f"watson.{event.kind}.v{event.version}" for event in spec.events)
-        raise _undecodable(record, f"ce_type {stated[:200]!r} is unknown here; known: {known}")
+        raise _undecodable(_place(record), f"ce_type {stated[:200]!r} is unknown here; known: {known}")
     return event_type, int(match["version"])
 
 
 def _json(record: Record) -> dict[str, Any]:
     if record.value is None:
-        raise _undecodable(record, "the record has no value")
+        raise _undecodable(_place(record), "the record has no value")
     if len(record.value) > _MAX_EVENT_BYTES:
-        raise _undecodable(record, f"the value has {len(record.value)} bytes; at most {_MAX_EVENT_BYTES} are taken")
+        raise _undecodable(
+            _place(record), f"the value has {len(record.value)} bytes; at most {_MAX_EVENT_BYTES} are taken"
+        )
     try:
         data = orjson.loads(record.value)
     except orjson.JSONDecodeError as exc:
-        raise _undecodable(record, f"the value is not JSON: {exc}") from exc
+        raise _undecodable(_place(record), f"the value is not JSON: {exc}") from exc
     if not isinstance(data, dict):
-        raise _undecodable(record, f"the value is a JSON {type(data).__name__}, an object is wanted")
+        raise _undecodable(_place(record), f"the value is a JSON {type(data).__name__}, an object is wanted")
     return data
 
 
 def _time_of(record: Record) -> str:
-    return record.header("ce_time") or datetime.fromtimestamp(record.timestamp, UTC).isoformat()
+    try:
+        return record.header("ce_time") or datetime.fromtimestamp(record.timestamp, UTC).isoformat()
+    except (OverflowError, OSError, ValueError) as exc:  # a producer can set any 64 bits
+        raise _undecodable(_place(record), f"no time is stated, and the record's timestamp is none: {exc}") from exc
 
 
 def _first_errors(exc: ValidationError) -> str:
     if exc.error_count() > _MOST_ERRORS:  # to spell out a hundred thousand takes seconds, which others wait
         return f"{exc.error_count()} fields are unknown or wrong"
     errors: Iterable[Any] = exc.errors(include_url=False, include_input=False)[:3]
-    return "; ".join(f"{_place(error['loc']) or 'event'}: {error['msg'][:200]}" for error in errors)
+    return "; ".join(f"{_path(error['loc']) or 'event'}: {error['msg'][:200]}" for error in errors)
 
 
-def _place(path: Iterable[object]) -> str:
+def _path(path: Iterable[object]) -> str:
     """Where in the event; a name that the producer made up may be of any length."""
     return ".".join(str(part)[:100] for part in path)
 
 
-def _undecodable(record: Record, why: str) -> Refused:
-    place = f"{record.topic}[{record.partition}]@{record.offset}"
+def _place(record: Record) -> str:
+    return f"{record.topic}[{record.partition}]@{record.offset}"
+
+
+def _undecodable(place: str, why: str) -> Refused:
     return Refused(ReasonCode.UNDECODABLE_EVENT, f"{place}: {why}")
