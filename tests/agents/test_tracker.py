@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -291,6 +292,24 @@ async def test_a_redelivered_letter_does_not_end_the_image_that_is_retried_for_i
     line = await yard()
     letter = failed(0)
     await line.take(discovered(0), letter, again(), letter)
+    said = await line.said()
+    assert (said.quarantined, said.retried) == (0, 1)
+
+
+async def test_a_late_copy_of_an_older_letter_does_not_end_the_image_that_is_retried(clock):
+    line = await yard()
+    first = failed(0)
+    newer = failed(0).model_copy(update={"time": first.time + timedelta(seconds=5)})
+    await line.take(discovered(0), first, again(1), newer, again(2), first)
+    said = await line.said()
+    assert (said.quarantined, said.retried) == (0, 2)
+
+
+async def test_a_letter_that_came_after_another_is_known_when_it_comes_again_after_the_retry(clock):
+    line = await yard()
+    first = failed(0)
+    second = failed(0).model_copy(update={"time": first.time + timedelta(seconds=5)})  # `dead-letters retry` in between
+    await line.take(discovered(0), first, second, again(), second)
     said = await line.said()
     assert (said.quarantined, said.retried) == (0, 1)
 

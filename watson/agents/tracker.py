@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from time import time
-from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -56,6 +55,9 @@ _REPEAT = Counts(listed=1)
 
 _SMOOTHING = 0.1
 """Weight of the newest latency in the typical one (exponential moving average)."""
+
+_Noted = ImageDiscovered | ImageCatalogued | ImageQuarantined
+"""What changes an image's mark."""
 
 
 class Tracker:
@@ -113,12 +115,11 @@ class Tracker:
     async def handle(self, record: Record, event: Event) -> str:
         """Take note of one event of the image topics, or send round again what a resumed job wants to be."""
         if isinstance(event, ImageDiscovered):
-            return await self._update(record.partition, event.job, event.image_key, discovered=event)
+            return await self._update(record.partition, event.job, event.image_key, event)
         if isinstance(event, ImageCatalogued):
-            return await self._update(record.partition, event.job, event.image_key, end="catalogued")
+            return await self._update(record.partition, event.job, event.image_key, event)
         if isinstance(event, ImageQuarantined) and event.job is not None and event.image_key is not None:
-            letter = _letter(event)
-            return await self._update(record.partition, event.job, event.image_key, end="quarantined", letter=letter)
+            return await self._update(record.partition, event.job, event.image_key, event)
         if isinstance(event, RetryRequested):
             return await self._retry_all(record.partition, event)
         if isinstance(event, ImagePreprocessed | ImageSegmented):
@@ -127,38 +128,22 @@ class Tracker:
                 self._last_seen[key] = "segment" if isinstance(event, ImagePreprocessed) else "catalogue"
         return "ignored"
 
-    async def _update(
-        self,
-        partition: int,
-        job: str,
-        image: UUID,
-        *,
-        discovered: ImageDiscovered | None = None,
-        end: Literal["catalogued", "quarantined"] | None = None,
-        letter: Letter | None = None,
-    ) -> str:
+    async def _update(self, partition: int, job: str, image: UUID, event: _Noted) -> str:
         key = image_mark_key(job, str(image))
         async with self._turns.of(key):
-            return await self._take_note(partition, job, key, discovered, end, letter)
+            return await self._take_note(partition, job, key, event)
 
-    async def _take_note(
-        self,
-        partition: int,
-        job: str,
-        key: bytes,
-        discovered: ImageDiscovered | None,
-        end: Literal["catalogued", "quarantined"] | None,
-        letter: Letter | None,
-    ) -> str:
+    async def _take_note(self, partition: int, job: str, key: bytes, event: _Noted) -> str:
         stored = self._marks.get(partition, key)
         before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
-        if discovered is not None and before.is_repeated_by(discovered):
-            return await self._repeated(partition, job, key + f"/{discovered.index}".encode())
-        after = before
-        if discovered is not None:
-            after = after.on_discovered(discovered, time(), self._round(partition, job))
-        if end is not None:
-            after = after.on_end(end, letter)
+        if isinstance(event, ImageDiscovered):
+            if before.is_repeated_by(event):
+                return await self._repeated(partition, job, key + f"/{event.index}".encode())
+            after = before.on_discovered(event, time(), self._round(partition, job))
+        elif isinstance(event, ImageCatalogued):
+            after = before.on_catalogued()
+        else:
+            after = before.on_quarantined(event.time, _accusation(event))
         after = await self._retried(partition, job, after)  # where it was in flight as its job was resumed
         if stored is not None and after == before:
             return "repeated"
@@ -323,10 +308,10 @@ class Tracker:
         self._in_flight[partition][key] = mark.model_copy(update={"sent_at": time()})
 
 
-def _letter(event: ImageQuarantined) -> Letter | None:
+def _accusation(event: ImageQuarantined) -> str | None:
     """What to keep of a dead letter that accuses the deployment; None for others."""
     if not event.reason.accuses_deployment:
         return None
     # one line without control characters: it is shown in terminals
     message = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(event.message.split()))
-    return Letter(time=event.time, accusation=f"{event.stage}: {event.reason}: {message}"[:_ACCUSATION_LIMIT])
+    return f"{event.stage}: {event.reason}: {message}"[:_ACCUSATION_LIMIT]

@@ -6,6 +6,7 @@ Pure: no Kafka, no clock, no table; `watson.agents.discover` keeps these values 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -187,12 +188,23 @@ class ImageMark(BaseModel):
             return self
         return self.model_copy(update={"repeats": (*self.repeats, event.index)})
 
-    def on_end(self, end: Literal["catalogued", "quarantined"], letter: Letter | None = None) -> ImageMark:
-        """It left the chain; ``letter`` where that accuses the deployment."""
-        if self.end in (end, "catalogued"):
+    def on_catalogued(self) -> ImageMark:
+        """It is in the dataset."""
+        return self if self.end == "catalogued" else self._ended("catalogued", None)
+
+    def on_quarantined(self, time: datetime, accusation: str | None = None) -> ImageMark:
+        """A dead letter of that time says that it left the chain; ``accusation`` where that accuses the deployment.
+
+        A letter that is not newer than the one for which the image is retried is a late copy, of that or of an older
+        one. (Should a newer one be taken for such, since clocks differ, the image is overdue, and is tried again.)
+        """
+        letter = Letter(time=time, accusation=accusation) if accusation is not None else None
+        late = self.letter is not None and time <= self.letter.time
+        if late or (self.end is not None and not (self.accused and letter)):
             return self
-        if letter is not None and self.letter is not None and letter.time == self.letter.time:
-            return self  # the letter for which it is being retried, once more
+        return self._ended("quarantined", letter)
+
+    def _ended(self, end: Literal["catalogued", "quarantined"], letter: Letter | None) -> ImageMark:
         kept = self.event if letter is not None else None
         return self.model_copy(update={"end": end, "letter": letter, "event": kept})
 
