@@ -1,6 +1,7 @@
 import asyncio
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.agents.board import PARTITIONS, Line, manifest
@@ -18,6 +19,7 @@ from watson.events import (
     ManifestSubmitted,
     ModelRegistered,
     PartitionProgressed,
+    Record,
     decode,
 )
 from watson.stages.discover import JobMark, Part
@@ -198,6 +200,40 @@ async def test_a_cancelled_job_sends_no_more_images(tmp_path, pictures):
         await line.turn()
     assert len(line.sent()) == before
     assert line.log.events(JobChanged)[-1].state == "cancelled"
+
+
+async def test_a_cancellation_that_comes_again_after_the_job_was_submitted_again_cancels_nothing(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    cancelled = JobCancelled(job="job")
+    await line.submit(cancelled)
+    assert line.board.jobs["job"].mark.state == "cancelled"
+    await line.submit(manifest(pictures))
+    assert await line.submit(cancelled) == "ignored"
+    assert line.board.jobs["job"].mark.state == "listing"
+    assert await line.submit(JobCancelled(job="job")) == "emitted"
+    assert line.board.jobs["job"].mark.state == "cancelled"
+
+
+async def test_a_producer_that_states_no_times_cancels_by_those_of_its_records(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    home = partition_of(b"job", PARTITIONS)
+
+    async def take(event, seconds):
+        body = orjson.dumps(event.model_dump(mode="json", exclude={"time"}))
+        stated = (("ce_type", f"watson.{event.kind}.v{event.version}".encode()),)
+        record = Record("manifests", home, 0, b"job", body, stated, timestamp=1_700_000_000.0 + seconds)
+        await line.board.handle(record, decode(record))
+        return line.board.jobs["job"].mark.state
+
+    wanted, unwanted = manifest(pictures), JobCancelled(job="job")
+    assert await take(wanted, 0) == "listing"
+    assert await take(unwanted, 1) == "cancelled"
+    assert await take(wanted, 2) == "listing"
+    assert await take(unwanted, 1) == "listing"
+    assert await take(unwanted, 3) == "cancelled"
 
 
 @pytest.mark.parametrize("turns", range(9))

@@ -108,7 +108,7 @@ class JobBoard:
             return await self._resume(job, event)
         if isinstance(event, JobPaused):
             return await self._pause(job, event)
-        return await self._cancel(job)
+        return await self._cancel(job, event)
 
     async def _submit(self, home: int, manifest: ManifestSubmitted) -> str:
         known = self.jobs.get(manifest.job)
@@ -144,8 +144,9 @@ class JobBoard:
         await self.change(job)
         return "redriven"
 
-    async def _cancel(self, job: Job) -> str:
-        if not job.mark.active:
+    async def _cancel(self, job: Job, event: JobCancelled) -> str:
+        # not after the manifest: a redelivery, after the job was cancelled by it and submitted again
+        if not job.mark.active or event.time <= job.mark.manifest.time:
             return "ignored"
         await self.change(job, state="cancelled", message="cancelled by the user")
         return "emitted"
