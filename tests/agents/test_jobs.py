@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
@@ -21,6 +22,7 @@ from watson.events import (
     PartitionProgressed,
     Record,
     decode,
+    now,
 )
 from watson.stages.discover import JobMark, Part
 
@@ -65,13 +67,13 @@ async def test_a_small_job_is_not_stuck_behind_a_large_one(tmp_path, pictures):
     small.mkdir()
     (small / "one.jpg").write_bytes(b"x")
     await line.submit(manifest(small, job="small"))
-    jobs: list[str] = []
+    names: list[str] = []
     for _ in range(200):  # its listing is opened in a thread, which takes its time on a busy machine
         await line.turn(end=False)
-        jobs = [event.job for event in line.log.events(ImageDiscovered)]
-        if "small" in jobs:
+        names = [event.job for event in line.log.events(ImageDiscovered)]
+        if "small" in names:
             break
-    assert jobs.index("small") <= 4
+    assert names.index("small") <= 4
 
 
 async def test_a_source_without_pictures_completes_at_once(tmp_path):
@@ -234,6 +236,36 @@ async def test_a_producer_that_states_no_times_cancels_by_those_of_its_records(t
     assert await take(wanted, 2) == "listing"
     assert await take(unwanted, 1) == "listing"
     assert await take(unwanted, 3) == "cancelled"
+
+
+@pytest.mark.parametrize("seconds", [-3600, -2, 0, 2])
+async def test_what_is_said_of_a_job_is_ever_later_whatever_the_clock_of_the_worker_that_takes_it_over(
+    tmp_path, pictures, monkeypatch, seconds
+):
+    first = Line(tmp_path)
+    await first.start()
+    await first.submit(manifest(pictures))
+    for _ in range(3):
+        await first.turn()
+    await first.listings.close()
+    monkeypatch.setattr("watson.agents.jobs.now", lambda: now() + timedelta(seconds=seconds))
+    heir = Line(tmp_path, marks=(first.images, first.job_marks))
+    heir.log.records, heir.read = list(first.log.records), first.read
+    await heir.start()
+    await heir.until("complete")
+    times = [event.time for event in heir.log.events(JobChanged)]
+    assert times == sorted(set(times))
+    assert heir.log.events(JobChanged)[-1].state == "complete"
+
+
+async def test_a_job_that_is_submitted_again_is_said_after_all_that_was_said_of_it(tmp_path, pictures, monkeypatch):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures, model="unknown"))
+    monkeypatch.setattr("watson.agents.jobs.now", lambda: now() - timedelta(hours=1))
+    await line.submit(manifest(pictures, model="unknown"))
+    before, after = line.log.events(JobChanged)
+    assert after.time > before.time
 
 
 @pytest.mark.parametrize("turns", range(9))

@@ -30,6 +30,7 @@ from watson.events import (
     PartitionProgressed,
     Record,
     RetryRequested,
+    now,
 )
 from watson.settings import Settings
 from watson.stages.discover import JobMark, Part
@@ -120,7 +121,7 @@ class JobBoard:
                 )
             if known.mark.state not in ("failed", "cancelled") or manifest.time <= known.mark.manifest.time:
                 return "repeated"
-        counted_on = known.mark.model_dump(include={"round", "resumes"}) if known is not None else {}
+        counted_on = known.mark.model_dump(include={"round", "resumes", "said"}) if known is not None else {}
         try:
             model = await self._resolve_model(manifest.model)
         except Refused as refused:
@@ -225,12 +226,14 @@ class JobBoard:
         return True
 
     async def _save(self, job: Job) -> None:
-        mark = job.mark
-        self.jobs[mark.manifest.job] = job
+        time = job.mark.time_to_say(now())
+        job.mark = mark = job.mark.model_copy(update={"said": time})
         manifest = mark.manifest
+        self.jobs[manifest.job] = job
         # said first, kept second: a crash between the two says it again
         await self._outbox.send(
             JobChanged(
+                time=time,
                 job=manifest.job,
                 dataset=manifest.dataset,
                 source=manifest.source,

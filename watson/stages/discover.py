@@ -6,7 +6,7 @@ Pure: no Kafka, no clock, no table; `watson.agents.discover` keeps these values 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -15,6 +15,9 @@ from watson.events import ImageDiscovered, JobState, ManifestSubmitted, Original
 from watson.events.ids import image_key
 
 __all__ = ["Counts", "ImageMark", "JobMark", "Letter", "Part", "credit", "discovered", "image_mark_key", "patience"]
+
+_TICK = timedelta(microseconds=1)
+"""The least by which times of events differ."""
 
 
 class Counts(BaseModel):
@@ -234,6 +237,11 @@ class JobMark(BaseModel):
     paused_in: Literal["listing", "draining"] = Field(default="listing", description="where a paused job goes on")
     resumes: int = 0
     round: int = Field(default=0, description="of the last `RetryRequested`")
+    said: AwareDatetime | None = Field(default=None, description="time of the last `JobChanged`")
+
+    def time_to_say(self, now: datetime) -> datetime:
+        """The time of the next `JobChanged`: now, but after the last one, whatever clock that was said by."""
+        return now if self.said is None else max(now, self.said + _TICK)
 
     @property
     def moving(self) -> bool:
