@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import orjson
 import pytest
 
 from tests.agents.board import PARTITIONS, Line, manifest
-from tests.agents.fakes import record_of
+from tests.agents.fakes import MemoryMarks, record_of
 from watson.agents.job import Job
 from watson.agents.ports import partition_of
 from watson.errors import RecordTooLarge, Refused
@@ -21,10 +22,18 @@ from watson.events import (
     ModelRegistered,
     PartitionProgressed,
     Record,
+    Source,
     decode,
     now,
 )
 from watson.stages.discover import JobMark, Part
+
+
+def picture_files(folder: Path, names: Iterable[str]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / f"{name}.jpg").write_bytes(b"x")
+    return folder
 
 
 async def test_a_job_lists_its_source_and_completes_when_every_image_has_ended(tmp_path, pictures):
@@ -289,6 +298,91 @@ async def test_a_worker_killed_in_the_middle_of_a_listing_is_followed_by_one_tha
     again = len(heir.sent()) - len(set(heir.sent()))
     assert again <= heir.settings.page_size  # of the page in progress, with the same ids
     assert heir.sent()[: len(sent_before)] == sent_before
+
+
+class KeepsNoCursor(MemoryMarks):
+    """Never gets to keep that a page was sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached = asyncio.Event()
+
+    async def put(self, partition, key, value):
+        if key.startswith(b"job/") and orjson.loads(value)["cursor"] is not None:
+            self.reached.set()
+            await asyncio.Event().wait()
+        await super().put(partition, key, value)
+
+
+async def test_a_page_sent_again_after_its_directory_grew_completes_the_job_when_all_were_discovered_and_not_before(
+    tmp_path,
+):
+    folder = picture_files(tmp_path / "pictures", "bcd")
+    marks = KeepsNoCursor()
+    first = Line(tmp_path, marks=(MemoryMarks(), marks))
+    await first.start()
+    await first.submit(manifest(folder))
+    async with asyncio.timeout(10):
+        await marks.reached.wait()
+    await first.listings.close()  # it dies, and all that it sent is on its way
+    assert len(first.sent()) == 3
+    picture_files(folder, "a")  # all places shift by one
+
+    heir, late = Line(tmp_path, marks=(first.images, MemoryMarks(marks.parts))), []
+    heir.log.records = list(first.log.records)
+
+    def is_read_later(record):
+        if record.topic == "image-discovered" and b"/a.jpg" in record.value:
+            late.append(record)
+            return True
+        return False
+
+    heir.lost = is_read_later
+    await heir.start()
+    await heir.until("draining")
+    for _ in range(20):
+        await heir.turn()
+    assert (heir.board.jobs["job"].mark.state, len(late)) == ("draining", 1)
+    heir.lost = lambda _record: False
+    heir.log.records += late
+    done = await heir.until("complete")
+    assert (done.mark.listed, done.total.listed, done.total.discovered) == (4, 4, 4)
+
+
+async def test_a_directory_that_grew_before_it_is_listed_again_for_what_was_lost_completes_with_all(tmp_path):
+    folder = picture_files(tmp_path / "pictures", "bcdefgh")
+    line, lost = Line(tmp_path, redrive_after=0.05), []
+
+    def lose_twice(record):
+        if record.topic != "image-discovered" or b"/h.jpg" not in record.value:
+            return False
+        if not lost:
+            picture_files(folder, "a")
+        lost.append(record)
+        return len(lost) < 3
+
+    line.lost = lose_twice
+    await line.start()
+    await line.submit(manifest(folder))
+    for _ in range(400):
+        await line.turn()
+        await line.board.relist_if_lost(line.board.jobs["job"])
+        if line.board.jobs["job"].mark.state == "complete":
+            break
+    assert line.board.jobs["job"].mark.state == "complete"
+    assert (len(lost), line.board.jobs["job"].total.catalogued) == (3, 8)
+
+
+async def test_a_list_that_names_a_picture_twice_has_two_places_for_it(tmp_path):
+    folder = picture_files(tmp_path / "pictures", "ab")
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{(folder / name).as_uri()}\n" for name in ("a.jpg", "b.jpg", "a.jpg")))
+    line = Line(tmp_path)
+    await line.start()
+    wanted = manifest(folder).model_copy(update={"source": Source(kind="list", uri=str(listed))})
+    await line.submit(wanted)
+    done = await line.until("complete")
+    assert (done.total.listed, done.total.discovered) == (3, 2)
 
 
 @pytest.mark.parametrize("ticks", range(4))

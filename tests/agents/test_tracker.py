@@ -16,7 +16,16 @@ from tests.agents.fakes import (
 from watson.agents import tracker as module
 from watson.agents.tracker import Tracker
 from watson.errors import ReasonCode
-from watson.events import REDRIVE, RETRY, ImageDiscovered, ImageQuarantined, PartitionProgressed, RetryRequested
+from watson.events import (
+    LISTED,
+    ONCE,
+    REDRIVE,
+    RETRY,
+    ImageDiscovered,
+    ImageQuarantined,
+    PartitionProgressed,
+    RetryRequested,
+)
 from watson.settings import Settings
 
 
@@ -111,6 +120,14 @@ async def test_a_picture_that_a_list_names_twice_is_one_image_and_two_entries(cl
     line = await yard()
     await line.take(discovered(0), discovered(0, index=5))
     assert numbers(await line.said()) == (2, 1, 0, 0)
+
+
+async def test_a_picture_that_its_source_lists_once_is_one_entry_wherever_it_stands(clock):
+    line = await yard()
+    for index in (1, 2, 0):
+        found = discovered(1, index=index)
+        await line.tracker.handle(record_of(found, partition=2, **{LISTED: ONCE}), found)
+    assert numbers(await line.said()) == (1, 1, 0, 0)
 
 
 async def test_a_picture_that_a_list_names_thousands_of_times_has_no_mark_that_grows_with_it(clock):

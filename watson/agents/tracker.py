@@ -20,6 +20,8 @@ from watson.agents.quarantine import image_quarantined
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode
 from watson.events import (
+    LISTED,
+    ONCE,
     REDRIVE,
     RETRY,
     Event,
@@ -115,11 +117,11 @@ class Tracker:
     async def handle(self, record: Record, event: Event) -> str:
         """Take note of one event of the image topics, or send round again what a resumed job wants to be."""
         if isinstance(event, ImageDiscovered):
-            return await self._update(record.partition, event.job, event.image_key, event)
+            return await self._update(record, event.job, event.image_key, event)
         if isinstance(event, ImageCatalogued):
-            return await self._update(record.partition, event.job, event.image_key, event)
+            return await self._update(record, event.job, event.image_key, event)
         if isinstance(event, ImageQuarantined) and event.job is not None and event.image_key is not None:
-            return await self._update(record.partition, event.job, event.image_key, event)
+            return await self._update(record, event.job, event.image_key, event)
         if isinstance(event, RetryRequested):
             return await self._retry_all(record.partition, event)
         if isinstance(event, ImagePreprocessed | ImageSegmented):
@@ -128,16 +130,19 @@ class Tracker:
                 self._last_seen[key] = "segment" if isinstance(event, ImagePreprocessed) else "catalogue"
         return "ignored"
 
-    async def _update(self, partition: int, job: str, image: UUID, event: _Noted) -> str:
+    async def _update(self, record: Record, job: str, image: UUID, event: _Noted) -> str:
         key = image_mark_key(job, str(image))
         async with self._turns.of(key):
-            return await self._take_note(partition, job, key, event)
+            return await self._take_note(record, job, key, event)
 
-    async def _take_note(self, partition: int, job: str, key: bytes, event: _Noted) -> str:
+    async def _take_note(self, record: Record, job: str, key: bytes, event: _Noted) -> str:
+        partition = record.partition
         stored = self._marks.get(partition, key)
         before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
         if isinstance(event, ImageDiscovered):
             if before.is_repeated_by(event):
+                if record.header(LISTED) == ONCE:  # the same place: others have moved it
+                    return "repeated"
                 return await self._repeated(partition, job, key + f"/{event.index}".encode())
             after = before.on_discovered(event, time(), self._round(partition, job))
         elif isinstance(event, ImageCatalogued):
