@@ -424,7 +424,7 @@ async def test_entries_that_the_transport_lost_are_listed_again(tmp_path, pictur
 
 
 def test_older_progress_never_undoes_newer():
-    job = Job(0, JobMark(manifest=manifest(Path("/pictures")), model="m@1"))
+    job = Job(0, 1, JobMark(manifest=manifest(Path("/pictures")), model="m@1"))
     new = PartitionProgressed(job="j", partition=1, listed=5, discovered=5, catalogued=3, quarantined=0)
     old = PartitionProgressed(job="j", partition=1, listed=5, discovered=5, catalogued=2, quarantined=0)
     assert job.note(1, Part.of(new), 50)

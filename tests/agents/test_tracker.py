@@ -62,7 +62,7 @@ class Yard:
 
 async def yard(**settings) -> Yard:
     made = Yard(**settings)
-    await made.tracker.assign(2)
+    await made.tracker.assign(2, 1)
     return made
 
 
@@ -137,7 +137,7 @@ async def test_a_picture_that_a_list_names_thousands_of_times_has_no_mark_that_g
     assert numbers(await line.said()) == (3000, 1, 0, 0)
     assert max(len(value) for value in line.marks.parts[2].values()) < 2000
     heir = Yard(line.marks)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
     assert numbers(await heir.said()) == (3000, 1, 0, 0)
 
 
@@ -165,7 +165,7 @@ async def test_a_new_owner_counts_the_same_from_the_table(clock):
     await line.take(discovered(0), discovered(1), discovered(2), catalogued(0), quarantined(1))
     before = numbers(await line.said())
     heir = Yard(line.marks, redrives=3)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
     assert numbers(await heir.said()) == before
 
 
@@ -220,7 +220,7 @@ async def test_the_time_in_which_nobody_looked_does_not_count(clock):
     await line.take(discovered(0))
     clock.now += 5000
     heir = Yard(line.marks)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
     assert await heir.tracker.redrive_overdue() == 0
 
 
@@ -346,10 +346,48 @@ async def test_a_request_that_breaks_off_is_done_to_its_end_when_it_comes_again(
     with pytest.raises(ConnectionError):
         await line.take(again())
     heir = Yard(line.marks)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
+    said = await heir.said()
+    assert (said.accused, said.round) == (2, 0), "the round is not followed yet: the job could be taken for complete"
     await heir.take(again())
     said = await heir.said()
     assert (said.accused, said.retried, said.round) == (0, 3, 1)
+
+
+async def test_a_round_is_followed_when_all_accused_were_sent_and_not_before(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0))
+    emit = line.log.emit
+    during = []
+
+    async def say_meanwhile(topic, *rest, **more):
+        if topic == "image-discovered":
+            line.tracker._changed.add(("job", 2))
+            await line.tracker.say()
+            during.append(line.log.events(PartitionProgressed)[-1])
+        await emit(topic, *rest, **more)
+
+    line.log.emit = say_meanwhile
+    await line.take(again())
+    assert [(said.quarantined, said.round) for said in during] == [(1, 0)]
+    line.log.emit = emit
+    assert (await line.said()).round == 1
+
+
+async def test_an_accused_image_that_was_not_retried_in_its_round_is_retried_when_the_round_is_asked_for_again(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0))
+    ((key, stale),) = line.marks.items(2)
+    await line.take(again(), catalogued(0))
+    await line.marks.put(2, key, stale)  # a worker that was believed dead had it in its buffer
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2, 2)
+    assert (await heir.said()).round == 0
+    await heir.take(again())
+    assert sent(heir) == [RETRY]
+    await heir.take(catalogued(0))
+    said = await heir.said()
+    assert (said.catalogued, said.retried, said.round, said.owner) == (1, 1, 1, 2)
 
 
 async def test_a_new_owner_knows_the_round_and_the_newest_accusation(clock):
@@ -357,12 +395,20 @@ async def test_a_new_owner_knows_the_round_and_the_newest_accusation(clock):
     await line.take(discovered(0), again(), discovered(1), failed(1))
     before = await line.said()
     heir = Yard(line.marks)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
     after = await heir.said()
-    assert after.model_copy(update={"time": before.time}) == before
+    assert after.model_copy(update={"time": before.time, "owner": 1}) == before
     assert after.round == 1
     await heir.take(failed(0))
     assert sent(heir) == [RETRY]
+
+
+async def test_a_letter_of_an_image_that_was_never_discovered_does_not_hold_a_round_up(clock):
+    line = await yard()
+    await line.take(failed(0), again())
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2, 2)
+    assert (await heir.said()).round == 1
 
 
 async def test_a_request_for_another_partition_is_passed_over(clock):

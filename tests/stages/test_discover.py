@@ -89,6 +89,14 @@ def test_a_partition_is_newer_by_its_round_and_never_by_an_older_one():
     assert not first.newer_than(first)
 
 
+def test_what_a_later_owner_counts_holds_even_where_it_is_less_and_what_an_earlier_one_says_never_does():
+    before = Part(discovered=3, catalogued=2, retried=2, round=1, owner=7)
+    after = Part(discovered=3, catalogued=1, retried=1, owner=8)
+    assert after.newer_than(before)
+    assert not before.newer_than(after)
+    assert not Part(discovered=4, catalogued=3, retried=3, round=2, owner=7).newer_than(after)
+
+
 def test_an_image_is_in_flight_from_its_discovery_to_its_end():
     mark = ImageMark().on_discovered(discovered(), 1.0)
     assert mark.in_flight

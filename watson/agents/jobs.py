@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 from time import monotonic
 
 import structlog
 
 from watson.agents.job import Job
 from watson.agents.models import Resolved
+from watson.agents.owners import owned_key
 from watson.agents.ports import Marks, Outbox
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode, Refused
@@ -48,6 +50,9 @@ FROM_THE_USER = ManifestSubmitted | JobCancelled | JobPaused | JobResumed
 _MOST_RELISTS = 3
 _MESSAGE_LIMIT = 4000
 
+_MOST_AHEAD = timedelta(days=1)
+"""By how much the clocks of workers may differ at most."""
+
 
 class JobBoard:
     """Jobs by id, kept in a changelog-backed table at their home partition."""
@@ -58,16 +63,22 @@ class JobBoard:
         self._resolve_model = resolve_model
         self._settings = settings
         self._turns = Turns()
+        self._owners: dict[int, int] = {}
         self.jobs: dict[str, Job] = {}
         self.on_active: Callable[[Job], None] = lambda _: None
         """Called when a job is to be listed (again)."""
 
     # ------------------------------------------------------------------ partitions come and go
-    def assign(self, partition: int) -> None:
-        """Take up the jobs of a partition where their last owner left them."""
-        for _, value in self._marks.items(partition, b"job/"):
-            mark = JobMark.model_validate_json(value)
-            self.jobs[mark.manifest.job] = Job(partition, mark)
+    def assign(self, partition: int, owner: int) -> None:
+        """Take up the jobs of a partition where their last owner left them, as its owner of that number."""
+        self._owners[partition] = owner
+        found: dict[str, list[tuple[bytes, bytes]]] = {}
+        for key, value in sorted(self._marks.items(partition, b"job/")):
+            found.setdefault(key.decode().split("/")[1], []).append((key, value))
+        for name, kept in found.items():
+            # of several, the last owner's holds: another one's came after it was believed dead
+            mark = JobMark.model_validate_json(kept[-1][1])
+            self.jobs[name] = Job(partition, owner, mark, older=tuple(key for key, _ in kept))
         for key, value in self._marks.items(partition, b"part/"):
             _, name, part = key.decode().split("/")
             if name in self.jobs:
@@ -97,6 +108,8 @@ class JobBoard:
             return await self._obey(home, event)
         if isinstance(event, PartitionProgressed):
             return await self._progress(record.partition, event)
+        if isinstance(event, JobChanged):
+            return await self._contradict(record.partition, event)
         return "ignored"
 
     async def _obey(self, home: int, event: FROM_THE_USER) -> str:
@@ -127,15 +140,21 @@ class JobBoard:
         except Refused as refused:
             why = str(refused)
             mark = JobMark(manifest=manifest, model=manifest.model, state="failed", message=why, **counted_on)
-            await self._save(Job(home, mark))
+            await self._save(self._job(home, mark, known))
             return "quarantined"
         if model.announce is not None:
             await self._outbox.send(model.announce)
         mark = JobMark(manifest=manifest, model=model.reference, **counted_on)
-        job = Job(home, mark, parts=known.parts if known is not None else {})
+        job = self._job(home, mark, known)
         await self._save(job)
         self.on_active(job)
         return "emitted"
+
+    def _job(self, home: int, mark: JobMark, known: Job | None) -> Job:
+        """A job that is submitted, perhaps again: then what the partitions said of it still holds."""
+        if known is None:
+            return Job(home, self._owners[home], mark)
+        return Job(home, known.owner, mark, older=known.older, parts=known.parts)
 
     async def _say_again(self, event: FROM_THE_USER) -> str:
         """A repair wants the job's row written anew: its owner says what is so now. An unknown job is not begun."""
@@ -214,6 +233,22 @@ class JobBoard:
             log.error("job is paused", job=job.mark.manifest.job, why=job.mark.message, **job.total.model_dump())
             await self._save(job)
 
+    async def _contradict(self, partition: int, event: JobChanged) -> str:
+        """Say what is so after somebody else said something of a job: a worker that was believed dead, in general.
+
+        What this worker said itself is not later than what it remembers. (Nor can a time in the far future be outdone.)
+        """
+        job = self.jobs.get(event.job)
+        if job is None or job.home != partition or event.time > now() + _MOST_AHEAD:
+            return "ignored"
+        async with self._turns.of(event.job):
+            if job.mark.said is not None and event.time <= job.mark.said:
+                return "ignored"
+            log.warning("somebody else said how a job is: saying it anew", job=event.job, said=event.state)
+            job.mark = job.mark.model_copy(update={"said": event.time})
+            await self._save(job)
+        return "emitted"
+
     # ------------------------------------------------------------------ states
     async def change(self, job: Job, *, only_in: JobState | None = None, **update: object) -> bool:
         """Change a job's mark, durably, and say so; False where the job is no longer in the state ``only_in``."""
@@ -248,7 +283,12 @@ class JobBoard:
         await self._keep(job)
 
     async def _keep(self, job: Job) -> None:
-        await self._marks.put(job.home, f"job/{job.mark.manifest.job}".encode(), job.mark.model_dump_json().encode())
+        key = owned_key(f"job/{job.mark.manifest.job}", job.owner)
+        await self._marks.put(job.home, key, job.mark.model_dump_json().encode())
+        for older in job.older:
+            if older != key:
+                await self._marks.put(job.home, older, None)
+        job.older = ()
 
     async def settle(self, job: Job) -> None:
         """Complete a job whose listing has ended and whose every image has ended."""

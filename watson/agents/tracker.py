@@ -71,7 +71,9 @@ class Tracker:
         self._settings = settings
         self._counts: dict[int, dict[str, Counts]] = {}
         self._in_flight: dict[int, dict[bytes, ImageMark]] = {}
-        self._rounds: dict[tuple[int, str], int] = {}
+        self._owners: dict[int, int] = {}
+        self._rounds: dict[tuple[int, str], int] = {}  # the newest one asked for
+        self._followed: dict[tuple[int, str], int] = {}  # the newest one of which all are sent round again
         self._accusations: dict[tuple[int, str], Letter] = {}
         self._last_seen: dict[bytes, Stage] = {}  # how far an image in flight got: only for the message, so not kept
         self._typical: dict[str, float] = defaultdict(float)
@@ -80,10 +82,16 @@ class Tracker:
         self._turns = Turns()
 
     # ------------------------------------------------------------------ partitions come and go
-    async def assign(self, partition: int) -> None:
-        """Count a partition's marks; the table has been recovered."""
+    async def assign(self, partition: int, owner: int) -> None:
+        """Count a partition's marks, as its owner of that number; the table has been recovered.
+
+        An accused image that was not retried in a round that was asked for is one that the last owner did not get to,
+        or a mark that a worker believed dead wrote over a newer one: this round is yet to be followed.
+        """
+        self._forget_rounds(partition)
         counts: dict[str, Counts] = defaultdict(Counts)
         flying: dict[bytes, ImageMark] = {}
+        accused: dict[str, int] = {}  # the least round in which one was retried
         for number, (key, value) in enumerate(self._marks.items(partition)):
             if number % 500 == 0:
                 await asyncio.sleep(0)  # a million marks take seconds
@@ -98,9 +106,14 @@ class Tracker:
             mark = ImageMark.model_validate_json(value)
             counts[job] += mark.counts
             self._note_accusation(partition, job, mark)
+            if mark.retriable:
+                accused[job] = min(mark.round, accused.get(job, mark.round))
             if mark.in_flight:
                 flying[key] = mark.model_copy(update={"sent_at": time()})  # the time nobody looked does not count
-        self._counts[partition], self._in_flight[partition] = counts, flying
+        for job in counts:
+            asked = self._round(partition, job)
+            self._followed[partition, job] = min(asked, accused.get(job, asked))
+        self._counts[partition], self._in_flight[partition], self._owners[partition] = counts, flying, owner
         self._changed.update((job, partition) for job in counts)
 
     def revoke(self, partition: int) -> None:
@@ -108,10 +121,14 @@ class Tracker:
         self._counts.pop(partition, None)
         for key in self._in_flight.pop(partition, {}):
             self._last_seen.pop(key, None)
-        self._rounds = {at: number for at, number in self._rounds.items() if at[0] != partition}
+        self._forget_rounds(partition)
         self._accusations = {at: letter for at, letter in self._accusations.items() if at[0] != partition}
         self._changed = {(job, p) for job, p in self._changed if p != partition}
         self._said = {(job, p): times for (job, p), times in self._said.items() if p != partition}
+
+    def _forget_rounds(self, partition: int) -> None:
+        self._rounds = {at: number for at, number in self._rounds.items() if at[0] != partition}
+        self._followed = {at: number for at, number in self._followed.items() if at[0] != partition}
 
     # ------------------------------------------------------------------ events
     async def handle(self, record: Record, event: Event) -> str:
@@ -200,17 +217,20 @@ class Tracker:
             # first, for what ends while this goes on: see `_update`
             await self._marks.put(partition, image_mark_key(job, ""), str(request.round).encode())
             self._rounds[partition, job] = request.round
+        asked = self._round(partition, job)
         keys: list[bytes] = []
         for number, (key, value) in enumerate(self._marks.items(partition, image_mark_key(job, ""))):
             if number % 500 == 0:
                 await asyncio.sleep(0)  # a million marks take seconds
             _, image, *repeat = key.decode().split("/")
-            if image and not repeat and ImageMark.model_validate_json(value).accused:
+            if image and not repeat and ImageMark.model_validate_json(value).retriable:
                 keys.append(key)
         for start in range(0, len(keys), _RETRIES_AT_ONCE):
             some = keys[start : start + _RETRIES_AT_ONCE]
             await asyncio.gather(*(self._retry_one(partition, job, key) for key in some))
-        self._changed.add((job, partition))  # the job's home waits to hear of this round
+        if partition in self._counts:  # else it was revoked meanwhile, and the next owner is asked again
+            self._followed[partition, job] = asked
+            self._changed.add((job, partition))  # the job's home waits to hear of this round
         return "emitted"
 
     async def _retry_one(self, partition: int, job: str, key: bytes) -> None:
@@ -224,7 +244,7 @@ class Tracker:
     async def _retried(self, partition: int, job: str, mark: ImageMark) -> ImageMark:
         """Send an image round again where it is accused and was not yet retried in this round; its mark after that."""
         number = self._round(partition, job)
-        if mark.event is None or not mark.accused or mark.round >= number:
+        if mark.event is None or not mark.retriable or mark.round >= number:
             return mark
         await self._outbox.send(mark.event, partition=partition, extra={REDRIVE: RETRY})
         return mark.on_retried(time(), number)
@@ -243,7 +263,8 @@ class Tracker:
                     PartitionProgressed(
                         job=job,
                         partition=partition,
-                        round=self._round(partition, job),
+                        owner=self._owners[partition],
+                        round=self._followed.get((partition, job), 0),
                         accusation=newest.accusation if newest is not None and counts.accused else "",
                         **counts.model_dump(),
                     )

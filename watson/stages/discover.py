@@ -102,10 +102,14 @@ class Counts(BaseModel):
 
 
 class Part(Counts):
-    """What a partition said last of a job: its ledger, how far it followed the retries, the newest accusation."""
+    """What a partition said last of a job: its ledger, how far it followed the retries, the newest accusation, who.
+
+    ``owner`` numbers the workers that had the partition, in their order.
+    """
 
     round: int = 0
     accusation: str = ""
+    owner: int = 0
 
     @classmethod
     def of(cls, event: PartitionProgressed) -> Part:
@@ -113,7 +117,13 @@ class Part(Counts):
         return cls(**{name: getattr(event, name) for name in cls.model_fields})
 
     def newer_than(self, other: Part) -> bool:
-        """Whether this was said after ``other``."""
+        """Whether this was said after ``other``.
+
+        A later owner counted anew, so its numbers hold even where they are smaller: it may have read a mark that a
+        worker believed dead had written over a newer one, and is about to make that good.
+        """
+        if self.owner != other.owner:
+            return self.owner > other.owner
         return self != other and self.not_before(other) and self.round >= other.round
 
 
@@ -163,6 +173,11 @@ class ImageMark(BaseModel):
     def accused(self) -> bool:
         """Quarantined, and that the deployment's fault."""
         return self.end == "quarantined" and self.letter is not None
+
+    @property
+    def retriable(self) -> bool:
+        """Whether a round of retries is to send it round again, if it was not yet retried in it."""
+        return self.accused and self.event is not None
 
     @property
     def counts(self) -> Counts:
