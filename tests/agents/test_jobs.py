@@ -8,9 +8,10 @@ import pytest
 
 from tests.agents.board import PARTITIONS, Line, manifest
 from tests.agents.fakes import MemoryMarks, record_of
+from tests.agents.kept import as_kept_before, as_kept_later, renamed_since
 from watson.agents.job import Job
 from watson.agents.ports import partition_of
-from watson.errors import RecordTooLarge, Refused
+from watson.errors import ReasonCode, RecordTooLarge, Refused
 from watson.events import (
     REDRIVE,
     REPAIR,
@@ -438,3 +439,50 @@ def test_the_home_of_a_key_is_where_kafkas_java_client_puts_it():
 
     assert murmur2(b"21") - (1 << 32 if murmur2(b"21") >= 1 << 31 else 0) == -973932308
     assert partition_of(b"21", 7) == (-973932308 & 0x7FFFFFFF) % 7
+
+
+async def half_listed(tmp_path, pictures) -> Line:
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    for _ in range(3):
+        await line.turn()
+    await line.listings.close()
+    return line
+
+
+def job_key(line: Line) -> tuple[int, bytes]:
+    home = partition_of(b"job", PARTITIONS)
+    (key,) = [key for key in line.job_marks.parts[home] if key.startswith(b"job/")]
+    return home, key
+
+
+@pytest.mark.parametrize("bare", [True, False])
+async def test_a_job_that_an_older_watson_kept_goes_on(tmp_path, pictures, monkeypatch, bare):
+    first = await half_listed(tmp_path, pictures)
+    renamed_since(monkeypatch, ManifestSubmitted, "set", "dataset")
+    home, key = job_key(first)
+    kept = first.job_marks.get(home, key)
+    await first.job_marks.put(home, key, as_kept_before(kept, "manifest", "set", "dataset", bare=bare))
+    heir = Line(tmp_path, marks=(first.images, first.job_marks))
+    heir.log.records, heir.read = list(first.log.records), first.read
+    await heir.start()
+    job = await heir.until("complete")
+    assert (job.mark.manifest.dataset, job.total.catalogued) == ("data", 20)
+
+
+async def test_a_job_that_a_newer_watson_kept_is_left_alone_and_what_is_wanted_of_it_is_refused(tmp_path, pictures):
+    first = await half_listed(tmp_path, pictures)
+    home, key = job_key(first)
+    newer = as_kept_later(first.job_marks.get(home, key), "manifest")
+    await first.job_marks.put(home, key, newer)
+    heir = Line(tmp_path, marks=(first.images, first.job_marks))
+    await heir.start()
+    for event in (manifest(pictures), JobCancelled(job="job")):
+        with pytest.raises(Refused, match="job 'job': manifest-submitted version 2 is newer than this code") as refused:
+            await heir.submit(event)
+        assert refused.value.code == ReasonCode.UNSUPPORTED_VERSION
+    for _ in range(5):
+        await heir.turn()
+    assert heir.sent() == []
+    assert first.job_marks.get(home, key) == newer

@@ -109,7 +109,7 @@ def image_marks(line: Line) -> Iterator[ImageMark]:
     for part in line.images.parts.values():
         for key, value in part.items():
             if not key.endswith(b"/"):
-                yield ImageMark.model_validate_json(value)
+                yield ImageMark.from_bytes(value)
 
 
 def kinds_of(writes: list[Write]) -> list[Write]:
@@ -119,7 +119,7 @@ def kinds_of(writes: list[Write]) -> list[Write]:
         if key.endswith(b"/"):
             kinds[value] = partition, key, value
         else:
-            mark = ImageMark.model_validate_json(value)
+            mark = ImageMark.from_bytes(value)
             kinds[mark.end, mark.accused, mark.retries] = partition, key, value
     return list(kinds.values())
 
@@ -168,7 +168,7 @@ async def test_what_a_partition_said_before_it_had_another_owner_is_not_taken_fo
 async def test_a_mark_of_a_job_that_an_earlier_owner_wrote_late_changes_nothing(tmp_path, pictures):
     first = await paused(tmp_path, pictures)
     written = [write for write in first.job_marks.writes if write[1].startswith(b"job/")]
-    assert {JobMark.model_validate_json(value).state for *_, value in written} == {"listing", "draining", "paused"}
+    assert {JobMark.from_bytes(value).state for *_, value in written} == {"listing", "draining", "paused"}
     second = await resumed(await heir_of(first, tmp_path))
     for late in written:
         third = await heir_of(second, tmp_path, late)

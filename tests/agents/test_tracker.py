@@ -1,6 +1,7 @@
 import asyncio
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from tests.agents.fakes import (
@@ -13,6 +14,7 @@ from tests.agents.fakes import (
     quarantined,
     record_of,
 )
+from tests.agents.kept import as_kept_before, as_kept_later, renamed_since
 from watson.agents import tracker as module
 from watson.agents.tracker import Tracker
 from watson.errors import ReasonCode
@@ -27,6 +29,7 @@ from watson.events import (
     RetryRequested,
 )
 from watson.settings import Settings
+from watson.stages.discover import image_mark_key
 
 
 class Clock:
@@ -424,3 +427,55 @@ async def test_a_partition_without_images_of_the_job_says_that_it_has_followed(c
     await line.take(again(4))
     said = await line.said()
     assert (said.discovered, said.round) == (0, 4)
+
+
+# ---------------------------------------------------------------------- marks of other versions
+@pytest.mark.parametrize("bare", [True, False])
+async def test_images_that_an_older_watson_kept_are_sent_again_in_todays_form(clock, monkeypatch, bare):
+    line = await yard()
+    await line.take(discovered(0), discovered(1), failed(1))
+    renamed_since(monkeypatch, ImageDiscovered, "place", "index")
+    for key, value in line.marks.items(2):
+        await line.marks.put(2, key, as_kept_before(value, "event", "place", "index", bare=bare))
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2, 2)
+    await heir.take(again())
+    clock.now += 100
+    await heir.tracker.redrive_overdue()
+    assert {event.index for event in heir.log.events(ImageDiscovered)} == {0, 1}
+
+
+async def test_images_that_a_newer_watson_kept_count_and_are_kept_for_it_as_they_are(clock):
+    line = await yard()
+    await line.take(discovered(0), discovered(1), failed(1), discovered(2))
+    newer = {key: as_kept_later(value, "event") for key, value in line.marks.items(2)}
+    line.marks.parts[2] = dict(newer)
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2, 2)
+    assert numbers(await heir.said()) == (3, 3, 0, 1)
+    clock.now += 1000
+    assert await heir.tracker.redrive_overdue() == 0
+    await heir.take(again(), failed(0), catalogued(2))
+    assert sent(heir) == []
+    assert numbers(await heir.said()) == (3, 3, 1, 2)
+    keys = {n: image_mark_key("job", str(discovered(n).image_key)) for n in range(3)}
+    for n in (0, 1):
+        assert orjson.loads(line.marks.get(2, keys[n]))["event"] == orjson.loads(newer[keys[n]])["event"]
+    assert "event" not in orjson.loads(line.marks.get(2, keys[2]))
+
+
+async def test_what_a_newer_watson_kept_is_retried_by_the_next_one_that_can_read_it(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0))
+    ((key, value),) = line.marks.items(2)
+    await line.marks.put(2, key, as_kept_later(value, "event"))
+    old = Yard(line.marks)
+    await old.tracker.assign(2, 2)
+    await old.take(again())
+    assert (await old.said()).accused == 1
+    await line.marks.put(2, key, value)  # as the newer one reads it
+    new = Yard(line.marks)
+    await new.tracker.assign(2, 3)
+    assert (await new.said()).round == 0
+    await new.take(again())
+    assert sent(new) == [RETRY]

@@ -115,7 +115,7 @@ def test_settled_entries_are_ended_images_and_repeated_mentions():
 
 def test_a_mark_survives_its_storage():
     mark = ImageMark().on_discovered(discovered(), 1.5).on_redriven(2.5)
-    assert ImageMark.model_validate_json(mark.model_dump_json(exclude_defaults=True)) == mark
+    assert ImageMark.from_bytes(mark.to_bytes()) == mark
 
 
 def test_credit_follows_the_pace_within_its_bounds_and_the_weight():

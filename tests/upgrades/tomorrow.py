@@ -1,5 +1,7 @@
 """Watson as it may be tomorrow: two events of the chain have a further field, and a step from today's form to that.
 
+The field is required: what was kept of today's form can be read by way of that step alone.
+
 Run as tomorrow's ``watson`` command: ``python -m tests.upgrades.tomorrow worker ROLE``. Nothing of this is in
 ``watson/``.
 """
@@ -36,7 +38,7 @@ def become_tomorrow() -> None:
     for event_type in CHANGED:
         UPCASTS[event_type.kind, event_type.version] = _add_field
         event_type.version += 1
-        event_type.__pydantic_fields__[FIELD] = FieldInfo(annotation=str, default="as before")
+        event_type.__pydantic_fields__[FIELD] = FieldInfo(annotation=str)
         event_type.model_rebuild(force=True)
 
 

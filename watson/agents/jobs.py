@@ -64,6 +64,7 @@ class JobBoard:
         self._settings = settings
         self._turns = Turns()
         self._owners: dict[int, int] = {}
+        self._unread: dict[str, tuple[int, Refused]] = {}  # home and why, of jobs that a newer Watson kept
         self.jobs: dict[str, Job] = {}
         self.on_active: Callable[[Job], None] = lambda _: None
         """Called when a job is to be listed (again)."""
@@ -71,13 +72,19 @@ class JobBoard:
     # ------------------------------------------------------------------ partitions come and go
     def assign(self, partition: int, owner: int) -> None:
         """Take up the jobs of a partition where their last owner left them, as its owner of that number."""
+        self.revoke(partition)
         self._owners[partition] = owner
         found: dict[str, list[tuple[bytes, bytes]]] = {}
         for key, value in sorted(self._marks.items(partition, b"job/")):
             found.setdefault(key.decode().split("/")[1], []).append((key, value))
         for name, kept in found.items():
             # of several, the last owner's holds: another one's came after it was believed dead
-            mark = JobMark.model_validate_json(kept[-1][1])
+            try:
+                mark = JobMark.from_bytes(kept[-1][1])
+            except Refused as refused:
+                log.error("a job cannot be taken up", job=name, why=str(refused))  # noqa: TRY400 - the user's to mend
+                self._unread[name] = (partition, refused)
+                continue
             self.jobs[name] = Job(partition, owner, mark, older=tuple(key for key, _ in kept))
         for key, value in self._marks.items(partition, b"part/"):
             _, name, part = key.decode().split("/")
@@ -90,13 +97,14 @@ class JobBoard:
     def revoke(self, partition: int) -> None:
         """Let go of the jobs of a partition."""
         self.jobs = {name: job for name, job in self.jobs.items() if job.home != partition}
+        self._unread = {name: unread for name, unread in self._unread.items() if unread[0] != partition}
 
     # ------------------------------------------------------------------ events
     async def handle(self, record: Record, event: Event) -> str:
         """A manifest, what the user wants of a job, or progress of a partition.
 
         Raises:
-            Refused: the manifest contradicts the job that already has its id.
+            Refused: the manifest contradicts the job that already has its id, or a newer Watson kept this job.
         """
         if isinstance(event, FROM_THE_USER):
             home = self._outbox.home(event.job.encode())
@@ -113,6 +121,9 @@ class JobBoard:
         return "ignored"
 
     async def _obey(self, home: int, event: FROM_THE_USER) -> str:
+        if event.job in self._unread:
+            _, why = self._unread[event.job]
+            raise Refused(why.code, f"job {event.job!r}: {why}") from why
         if isinstance(event, ManifestSubmitted):
             return await self._submit(home, event)
         job = self.jobs.get(event.job)
@@ -284,7 +295,7 @@ class JobBoard:
 
     async def _keep(self, job: Job) -> None:
         key = owned_key(f"job/{job.mark.manifest.job}", job.owner)
-        await self._marks.put(job.home, key, job.mark.model_dump_json().encode())
+        await self._marks.put(job.home, key, job.mark.to_bytes())
         for older in job.older:
             if older != key:
                 await self._marks.put(job.home, older, None)

@@ -92,6 +92,7 @@ class Tracker:
         counts: dict[str, Counts] = defaultdict(Counts)
         flying: dict[bytes, ImageMark] = {}
         accused: dict[str, int] = {}  # the least round in which one was retried
+        unread = 0
         for number, (key, value) in enumerate(self._marks.items(partition)):
             if number % 500 == 0:
                 await asyncio.sleep(0)  # a million marks take seconds
@@ -103,13 +104,18 @@ class Tracker:
                 self._rounds[partition, job] = int(value)
                 counts[job] += Counts()  # is said, though it be nothing
                 continue
-            mark = ImageMark.model_validate_json(value)
+            mark = ImageMark.from_bytes(value)
             counts[job] += mark.counts
             self._note_accusation(partition, job, mark)
+            unread += mark.unread is not None
             if mark.retriable:
                 accused[job] = min(mark.round, accused.get(job, mark.round))
             if mark.in_flight:
                 flying[key] = mark.model_copy(update={"sent_at": time()})  # the time nobody looked does not count
+        if unread:
+            log.warning(
+                "a newer Watson kept images: only one such sends them again", partition=partition, images=unread
+            )
         for job in counts:
             asked = self._round(partition, job)
             self._followed[partition, job] = min(asked, accused.get(job, asked))
@@ -155,7 +161,7 @@ class Tracker:
     async def _take_note(self, record: Record, job: str, key: bytes, event: _Noted) -> str:
         partition = record.partition
         stored = self._marks.get(partition, key)
-        before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
+        before = ImageMark.from_bytes(stored) if stored is not None else ImageMark()
         if isinstance(event, ImageDiscovered):
             if before.is_repeated_by(event):
                 if record.header(LISTED) == ONCE:  # the same place: others have moved it
@@ -186,7 +192,7 @@ class Tracker:
         return "emitted"
 
     async def _write(self, partition: int, job: str, key: bytes, before: ImageMark, after: ImageMark) -> None:
-        await self._marks.put(partition, key, after.model_dump_json(exclude_defaults=True).encode())
+        await self._marks.put(partition, key, after.to_bytes())
         if partition not in self._counts:  # revoked meanwhile: the next owner counts
             return
         ledger, flying = self._counts[partition], self._in_flight[partition]
@@ -223,7 +229,7 @@ class Tracker:
             if number % 500 == 0:
                 await asyncio.sleep(0)  # a million marks take seconds
             _, image, *repeat = key.decode().split("/")
-            if image and not repeat and ImageMark.model_validate_json(value).retriable:
+            if image and not repeat and ImageMark.from_bytes(value).retriable:
                 keys.append(key)
         for start in range(0, len(keys), _RETRIES_AT_ONCE):
             some = keys[start : start + _RETRIES_AT_ONCE]
@@ -236,7 +242,7 @@ class Tracker:
     async def _retry_one(self, partition: int, job: str, key: bytes) -> None:
         async with self._turns.of(key):
             stored = self._marks.get(partition, key)
-            before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
+            before = ImageMark.from_bytes(stored) if stored is not None else ImageMark()
             after = await self._retried(partition, job, before)
             if after != before:
                 await self._write(partition, job, key, before, after)

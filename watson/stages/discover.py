@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
+import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from watson.errors import Refused
 from watson.events import ImageDiscovered, JobState, ManifestSubmitted, Original, PartitionProgressed
 from watson.events.ids import image_key
+from watson.events.kept import from_kept, kept
 
 __all__ = ["Counts", "ImageMark", "JobMark", "Letter", "Part", "credit", "discovered", "image_mark_key", "patience"]
 
@@ -146,6 +149,8 @@ class ImageMark(BaseModel):
         letter: the newest one that accused the deployment. Kept when the image is retried, so that a redelivery of it
             is known for what it is.
         event: the `ImageDiscovered` to send again, while in flight or quarantined for the deployment's fault.
+        unread: the same as a newer Watson kept it (its worker had the partition for a while, in a rolling upgrade). The
+            image counts as ever; to send it again is for the next worker that can read it.
         sent_at: seconds since 1970 of the last time it was sent.
         redrives: times it was sent again.
         retries: times it was quarantined for the deployment's fault and sent round again.
@@ -159,10 +164,32 @@ class ImageMark(BaseModel):
     end: Literal["catalogued", "quarantined"] | None = None
     letter: Letter | None = None
     event: ImageDiscovered | None = None
+    unread: dict[str, Any] | None = None
     sent_at: float = 0.0
     redrives: int = 0
     retries: int = 0
     round: int = 0
+
+    def to_bytes(self) -> bytes:
+        """As stored in the table; the event with its version."""
+        stored = self.model_dump(mode="json", exclude_defaults=True, exclude={"event", "unread"})
+        if self.event is not None:
+            stored["event"] = orjson.Fragment(kept(self.event))
+        elif self.unread is not None:
+            stored["event"] = self.unread
+        return orjson.dumps(stored)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ImageMark:
+        """From the table; an event of an older version is brought to today's."""
+        stored = orjson.loads(data)
+        event = stored.pop("event", None)
+        if event is None:
+            return cls.model_validate(stored)
+        try:
+            return cls.model_validate({**stored, "event": from_kept(event, ImageDiscovered)})
+        except Refused:  # nothing is lost: see `unread`
+            return cls.model_validate({**stored, "unread": event})
 
     @property
     def in_flight(self) -> bool:
@@ -200,8 +227,8 @@ class ImageMark(BaseModel):
     def on_discovered(self, event: ImageDiscovered, at: float, round_: int = 0) -> ImageMark:
         """The source lists it (again)."""
         if self.index is None:
-            kept = event if self.end is None or self.accused else None
-            return self.model_copy(update={"index": event.index, "event": kept, "sent_at": at, "round": round_})
+            again = event if self.end is None or self.accused else None
+            return self.model_copy(update={"index": event.index, "event": again, "sent_at": at, "round": round_})
         if event.index == self.index or event.index in self.repeats:
             return self
         return self.model_copy(update={"repeats": (*self.repeats, event.index)})
@@ -223,8 +250,8 @@ class ImageMark(BaseModel):
         return self._ended("quarantined", letter)
 
     def _ended(self, end: Literal["catalogued", "quarantined"], letter: Letter | None) -> ImageMark:
-        kept = self.event if letter is not None else None
-        return self.model_copy(update={"end": end, "letter": letter, "event": kept})
+        again = {} if letter is not None else {"event": None, "unread": None}
+        return self.model_copy(update={"end": end, "letter": letter, **again})
 
     def on_retried(self, at: float, round_: int) -> ImageMark:
         """It was accused, and is sent round again."""
@@ -253,6 +280,21 @@ class JobMark(BaseModel):
     resumes: int = 0
     round: int = Field(default=0, description="of the last `RetryRequested`")
     said: AwareDatetime | None = Field(default=None, description="time of the last `JobChanged`")
+
+    def to_bytes(self) -> bytes:
+        """As stored in the table; the manifest with its version."""
+        stored = self.model_dump(mode="json", exclude={"manifest"})
+        return orjson.dumps({**stored, "manifest": orjson.Fragment(kept(self.manifest))})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> JobMark:
+        """From the table; a manifest of an older version is brought to today's.
+
+        Raises:
+            Refused: a newer Watson kept it.
+        """
+        stored = orjson.loads(data)
+        return cls.model_validate({**stored, "manifest": from_kept(stored["manifest"], ManifestSubmitted)})
 
     def time_to_say(self, now: datetime) -> datetime:
         """The time of the next `JobChanged`: now, but after the last one, whatever clock that was said by."""
