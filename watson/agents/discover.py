@@ -21,7 +21,7 @@ from watson.agents.ports import Outbox
 from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.role import RoleApp
 from watson.agents.tracker import CHECK_SECONDS, SAID_SECONDS, Tracker
-from watson.errors import Refused
+from watson.errors import PartitionRevoked, Refused
 from watson.events import CHAIN, Event, JobChanged, PartitionProgressed, Record
 from watson.settings import Settings
 
@@ -61,10 +61,13 @@ class _Discover:
             self.tracker.revoke(partition)
             self.board.revoke(partition)
         self.listings.stop_strangers()
-        for partition in assigned:
-            owner = await next_owner(self._jobs, partition)
-            await self.tracker.assign(partition, owner)
-            self.board.assign(partition, owner)
+        try:
+            for partition in assigned:
+                owner = await next_owner(self._jobs, partition)
+                await self.tracker.assign(partition, owner)
+                self.board.assign(partition, owner)
+        except PartitionRevoked as why:  # the next rebalance has begun; this is called again at its end
+            log.debug("interrupted by a rebalance", why=str(why))
 
     async def repair_jobs(self) -> None:
         for job in list(self.board.jobs.values()):

@@ -14,8 +14,8 @@ from time import monotonic
 import structlog
 
 from watson.agents.job import Job
+from watson.agents.job_table import JobTable
 from watson.agents.models import Resolved
-from watson.agents.owners import owned_key
 from watson.agents.ports import Marks, Outbox
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode, Refused
@@ -58,13 +58,12 @@ class JobBoard:
     """Jobs by id, kept in a changelog-backed table at their home partition."""
 
     def __init__(self, marks: Marks, outbox: Outbox, resolve_model: ResolveModel, settings: Settings) -> None:
-        self._marks = marks
+        self._table = JobTable(marks)
         self._outbox = outbox
         self._resolve_model = resolve_model
         self._settings = settings
         self._turns = Turns()
         self._owners: dict[int, int] = {}
-        self._unread: dict[str, tuple[int, Refused]] = {}  # home and why, of jobs that a newer Watson kept
         self.jobs: dict[str, Job] = {}
         self.on_active: Callable[[Job], None] = lambda _: None
         """Called when a job is to be listed (again)."""
@@ -74,22 +73,7 @@ class JobBoard:
         """Take up the jobs of a partition where their last owner left them, as its owner of that number."""
         self.revoke(partition)
         self._owners[partition] = owner
-        found: dict[str, list[tuple[bytes, bytes]]] = {}
-        for key, value in sorted(self._marks.items(partition, b"job/")):
-            found.setdefault(key.decode().split("/")[1], []).append((key, value))
-        for name, kept in found.items():
-            # of several, the last owner's holds: another one's came after it was believed dead
-            try:
-                mark = JobMark.from_bytes(kept[-1][1])
-            except Refused as refused:
-                log.error("a job cannot be taken up", job=name, why=str(refused))  # noqa: TRY400 - the user's to mend
-                self._unread[name] = (partition, refused)
-                continue
-            self.jobs[name] = Job(partition, owner, mark, older=tuple(key for key, _ in kept))
-        for key, value in self._marks.items(partition, b"part/"):
-            _, name, part = key.decode().split("/")
-            if name in self.jobs:
-                self.jobs[name].parts[int(part)] = Part.model_validate_json(value)
+        self.jobs |= {job.mark.manifest.job: job for job in self._table.take(partition, owner)}
         for job in self.jobs.values():
             if job.home == partition and job.mark.state == "listing":
                 self.on_active(job)
@@ -97,7 +81,7 @@ class JobBoard:
     def revoke(self, partition: int) -> None:
         """Let go of the jobs of a partition."""
         self.jobs = {name: job for name, job in self.jobs.items() if job.home != partition}
-        self._unread = {name: unread for name, unread in self._unread.items() if unread[0] != partition}
+        self._table.drop(partition)
 
     # ------------------------------------------------------------------ events
     async def handle(self, record: Record, event: Event) -> str:
@@ -121,8 +105,8 @@ class JobBoard:
         return "ignored"
 
     async def _obey(self, home: int, event: FROM_THE_USER) -> str:
-        if event.job in self._unread:
-            _, why = self._unread[event.job]
+        if event.job in self._table.unread:
+            _, why = self._table.unread[event.job]
             raise Refused(why.code, f"job {event.job!r}: {why}") from why
         if isinstance(event, ManifestSubmitted):
             return await self._submit(home, event)
@@ -228,8 +212,7 @@ class JobBoard:
         if not job.note(event.partition, Part.of(event), self._settings.breaker_failures):
             return "repeated"
         await self._keep_breaker(job, before)
-        key = f"part/{event.job}/{event.partition}".encode()
-        await self._marks.put(partition, key, job.parts[event.partition].model_dump_json().encode())
+        await self._table.keep_part(job, event.partition)
         await self.settle(job)
         return "emitted"
 
@@ -239,7 +222,7 @@ class JobBoard:
             return
         async with self._turns.of(job.mark.manifest.job):
             if job.mark.state == before.state:
-                await self._keep(job)
+                await self._table.keep(job)
                 return
             log.error("job is paused", job=job.mark.manifest.job, why=job.mark.message, **job.total.model_dump())
             await self._save(job)
@@ -291,15 +274,7 @@ class JobBoard:
                 resumes=mark.resumes,
             )
         )
-        await self._keep(job)
-
-    async def _keep(self, job: Job) -> None:
-        key = owned_key(f"job/{job.mark.manifest.job}", job.owner)
-        await self._marks.put(job.home, key, job.mark.to_bytes())
-        for older in job.older:
-            if older != key:
-                await self._marks.put(job.home, older, None)
-        job.older = ()
+        await self._table.keep(job)
 
     async def settle(self, job: Job) -> None:
         """Complete a job whose listing has ended and whose every image has ended."""
