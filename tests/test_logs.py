@@ -225,3 +225,12 @@ def test_what_json_cannot_hold_is_written_as_its_repr() -> None:
     structlog.get_logger("watson").info("x", value=b"\xff", error=ValueError("v"), 数={1: {2}})
     (entry,) = lines(out)
     assert entry["error"] == "ValueError('v')"
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_text_that_is_not_unicode_is_written_all_the_same(log_format: str) -> None:
+    out = configured(log_format=log_format)
+    structlog.get_logger("watson").warning("trying again", why="404 \udcff \ud800", attempt=2)
+    assert out.getvalue().encode()
+    assert "trying again" in out.getvalue()
+    assert r"404 \udcff \ud800" in out.getvalue()

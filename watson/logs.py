@@ -10,6 +10,7 @@ settings' own secrets wherever they turn up, also in an exception's text.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -124,6 +125,14 @@ def _renderer(settings: Settings, *, colours: bool) -> Processor:
 
 
 def _dumps(value: EventDict, **_: Any) -> str:
+    try:
+        return _as_json(value)
+    except TypeError:  # an exception's text, a file's name: Python decodes bytes that are not UTF-8 to lone surrogates
+        text = json.dumps(value, default=repr, ensure_ascii=False, skipkeys=True)
+        return text.encode("utf-8", "backslashreplace").decode()  # which are escapes of JSON's
+
+
+def _as_json(value: EventDict) -> str:
     return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
 
 

@@ -1,5 +1,6 @@
 import asyncio
 
+import orjson
 import pytest
 
 from tests.agents.fakes import MemoryLog, MemoryMarks, Stage, discovered, outbox, preprocessed, record_of
@@ -107,6 +108,32 @@ async def test_an_unforeseen_exception_is_tried_again_and_then_quarantined_as_in
     assert "ZeroDivisionError: oops" in letter.message
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ValueError("a bad name: \ud800.jpg"),
+        Refused(ReasonCode.OBJECT_MISSING, "404 \udcff\udcfe"),  # a host's answer, as aiohttp decodes it
+        Retriable("503 \udcff", ReasonCode.STORE_UNAVAILABLE),
+        Refused(ReasonCode.CORRUPT, "x" * 100_000),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+async def test_whatever_text_a_failure_has_it_ends_in_the_dead_letters(failure):
+    line = Line(failure)
+    assert await line.take() == "quarantined"
+    (letter,) = line.log.events(ImageQuarantined)
+    assert letter.message.encode()
+    assert await line.take(**{REDRIVE: "1"}) == "redriven"
+
+
+async def test_whatever_text_an_undecodable_record_is_refused_with_it_ends_in_the_dead_letters():
+    line = Line(preprocessed())
+    refused = Refused(ReasonCode.UNDECODABLE_EVENT, "no field \udcff")
+    assert await line.link.undecodable(record_of(discovered()), refused) == "undecodable"
+    (letter,) = line.log.events(ImageQuarantined)
+    assert letter.message == r"no field \udcff"
+
+
 async def test_work_that_never_ends_is_given_up():
     class Endless(Stage):
         async def handle(self, event):
@@ -196,6 +223,44 @@ async def test_an_event_of_another_kind_is_ignored():
 def test_an_outcome_survives_its_storage():
     outcome = Outcome(preprocessed())
     assert Outcome.from_bytes(outcome.to_bytes()) == outcome
+
+
+def newer(mark: bytes) -> bytes:
+    """As tomorrow's Watson keeps it: another version, a field that this one does not know."""
+    stored = orjson.loads(mark)
+    return orjson.dumps({**stored, "version": stored["version"] + 1, "event": {**stored["event"], "lane": "fast"}})
+
+
+async def done_by_a_newer_worker(line: Line) -> None:
+    await line.take()
+    key = discovered().id.bytes
+    await line.marks.put(1, key, newer(line.marks.get(1, key)))
+
+
+async def test_an_event_that_a_newer_worker_has_done_is_not_done_again():
+    line = Line(preprocessed())
+    await done_by_a_newer_worker(line)
+    assert await line.take() == "repeated"
+    assert line.stage.calls == 1
+
+
+@pytest.mark.parametrize("redrive", ["1", RETRY, REPAIR])
+async def test_where_its_outcome_is_asked_for_an_event_that_a_newer_worker_has_done_is_done_again(redrive):
+    line = Line(preprocessed())
+    await done_by_a_newer_worker(line)
+    assert await line.take(**{REDRIVE: redrive}) == "emitted"
+    assert line.stage.calls == 2
+    first, second = line.log.events()
+    assert first.id == second.id
+    assert await line.take(**{REDRIVE: "2"}) == "redriven"
+
+
+async def test_a_failure_does_not_take_the_place_of_what_a_newer_worker_may_have_done_well():
+    line = Line(preprocessed(), Refused(ReasonCode.OBJECT_MISSING, "gone"))
+    await done_by_a_newer_worker(line)
+    mark = line.marks.get(1, discovered().id.bytes)
+    assert await line.take(**{REDRIVE: "1"}) == "quarantined"
+    assert line.marks.get(1, discovered().id.bytes) == mark
 
 
 async def test_an_outcome_that_the_broker_never_takes_is_quarantined_instead():

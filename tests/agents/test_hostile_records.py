@@ -18,6 +18,7 @@ from tests.agents.test_chain import PATIENT
 from tests.services import KafkaEndpoint
 from tests.services.process import signal_group, spawn, tail
 from watson.agents.chain import ChainLink
+from watson.agents.publish import resend
 from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.topics import create_topics
 from watson.errors import ReasonCode, RecordTooLarge, Refused
@@ -112,6 +113,7 @@ async def test_a_hostile_value_ends_as_one_letter_with_a_short_message(what: str
     assert letter.message.startswith(f"{topic}[1]@2: ")
     assert len(letter.message) < 1200
     assert value is None or (letter.failed.value or b"") == value[: len(letter.failed.value or b"")]
+    assert letter.failed.cut == (letter.failed.value != value)
 
 
 @pytest.mark.parametrize("headers", HEADERS)
@@ -120,6 +122,8 @@ async def test_a_hostile_key_or_header_ends_as_one_letter_that_fits(key: str, he
     record = Record("image-discovered", 1, 2, KEYS[key], image(original={"uri": "\x01" * 9000}), HEADERS[headers])
     letter = await letter_of(record)
     assert letter.failed.offset == 2
+    whole = (record.key, record.value, record.headers)
+    assert letter.failed.cut == ((letter.failed.key, letter.failed.value, letter.failed.headers) != whole)
 
 
 async def test_what_a_redrive_header_says_is_not_passed_on_without_end() -> None:
@@ -220,3 +224,9 @@ async def test_a_stage_never_ends_at_a_letter_that_the_broker_does_not_take(monk
     record = Record("image-discovered", 1, 2, b"k", b"{")
     with pytest.raises(RecordTooLarge):
         await quarantine_undecodable(outbox(log), record, "preprocess", refusal(record))
+
+
+async def test_what_was_cut_is_never_sent_again_as_if_it_were_whole() -> None:
+    letter = await letter_of(Record("image-discovered", 1, 2, b"k", b"{" * 500_000))
+    with pytest.raises(ValueError, match="cut"):
+        await resend(Settings(brokers="127.0.0.1:1"), [letter.failed], {})

@@ -205,6 +205,7 @@ async def test_an_image_that_never_ends_is_quarantined_with_the_stage_where_it_v
         await line.tracker.redrive_overdue()
     (letter,) = line.log.events(ImageQuarantined)
     assert (letter.reason, letter.stage, letter.attempts) == (ReasonCode.VANISHED, "segment", 2)
+    assert (letter.failed.topic, letter.failed.offset) == ("image-discovered", None), "nobody knows where it stood"
     await line.take(letter)
     assert numbers(await line.said()) == (1, 1, 0, 1)
 

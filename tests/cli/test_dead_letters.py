@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from tests.storage.events import changed, quarantined
+from watson.agents.quarantine import failed_record
 from watson.cli.dead_letters import to_retry
 from watson.errors import ReasonCode
-from watson.events import FailedRecord, ImageQuarantined, image_key
+from watson.events import FailedRecord, ImageQuarantined, Record, image_key
 from watson.storage.catalogue import DeadLetterRow
 
 JOB = "street-1"
 
 
-def failed(offset: int, *, partition: int = 0, topic: str = "image-discovered", **changes: object) -> FailedRecord:
-    fields = {"key": b"\x00\xff", "value": b"value %d" % offset, "headers": (("ce_id", b"7"),), **changes}
+def failed(
+    offset: int | None, *, partition: int = 0, topic: str = "image-discovered", **changes: object
+) -> FailedRecord:
+    fields = {"key": b"\x00\xff", "value": b"value %d" % (offset or 0), "headers": (("ce_id", b"7"),), **changes}
     return FailedRecord(topic=topic, partition=partition, offset=offset, **fields)
 
 
@@ -124,7 +129,7 @@ def test_a_record_that_two_letters_speak_of_is_sent_once():
 
 
 def test_images_that_vanished_are_all_sent_though_nobody_knows_their_offsets():
-    letters = rows(*(letter(name, failed=failed(0, value=name.encode())) for name in "abc"))
+    letters = rows(*(letter(name, failed=failed(None, value=name.encode())) for name in "abc"))
     assert [record.value for record in to_retry(letters, None, 100)] == [b"a", b"b", b"c"]
 
 
@@ -212,3 +217,56 @@ def test_a_letter_of_a_topic_that_there_is_not_is_refused_before_anything_is_sen
 def test_a_letter_of_a_partition_that_there_is_not_is_refused_in_one_line(watson, cluster):
     watson.write(changed(JOB), letter("a", failed=failed(1, partition=7)))
     assert "did not take the events" in watson("dead-letters", "retry", "--job", JOB).refused()
+
+
+def as_sent(watson, *values: bytes) -> None:
+    """Records in the log, from offset 0 of partition 0 of ``segmented``, as a stage sent them."""
+
+    async def send() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=watson.settings.brokers, max_request_size=1_040_000)
+        await producer.start()
+        for value in values:
+            topic = watson.settings.topic("segmented")
+            await producer.send_and_wait(topic, value, key=b"k", partition=0, headers=[("ce_id", b"7")])
+        await producer.stop()
+
+    asyncio.run(send())
+
+
+def letter_of(name: str, offset: int, value: bytes) -> ImageQuarantined:
+    record = Record("segmented", 0, offset, b"k", value, (("ce_id", b"7"),))
+    return letter(name, failed=failed_record(record))
+
+
+@pytest.mark.services
+def test_a_record_too_large_for_its_letter_is_sent_whole_as_it_stands_in_the_log(watson, cluster):
+    large = b"a" * 449_999 + b"b" * 500_000
+    as_sent(watson, b"small", large)
+    watson.write(changed(JOB), letter_of("a", 0, b"small"), letter_of("b", 1, large))
+    assert watson("dead-letters", "retry", "--job", JOB).out == "sent 2 again\n"
+    again = cluster.records("segmented")[2:]
+    assert sorted(record.value for record in again) == sorted([b"small", large])
+    (sent,) = [record for record in again if record.value == large]
+    assert (sent.key, sent.headers) == (b"k", (("ce_id", b"7"), ("redrive", b"retry"), ("first-offset", b"1")))
+
+
+@pytest.mark.services
+def test_a_record_that_cannot_be_had_whole_is_named_and_the_others_are_sent(watson, cluster):
+    large = b"a" * 600_000
+    as_sent(watson, b"another", large, b"a" * 1_010_000)
+    watson.write(
+        changed(JOB),
+        letter_of("a", 0, large),
+        letter_of("b", 1, large),
+        letter_of("c", 2, b"a" * 1_010_000),
+        letter_of("d", 7, large),
+        letter("e", failed=failed(None, topic="segmented", cut=True)),
+    )
+    done = watson("dead-letters", "retry", "--job", JOB)
+    assert (done.code, done.out) == (2, "sent 1 again\n")
+    assert "4 could not be sent: " in done.err
+    assert "segmented[0]@0 was cut for its dead letter, and another record stands there now" in done.err
+    assert "segmented[0]@7 was cut for its dead letter, and is no longer in the log" in done.err
+    assert "segmented[0]@2 has 1010007 bytes, more than the 1000000 that can be sent" in done.err
+    assert "its offset is not known" in done.err
+    assert [record.value for record in cluster.records("segmented")[3:]] == [large]

@@ -44,6 +44,7 @@ def test_the_help_in_a_terminal_shows_example_lines_whole(watson):
     ("group", "command"),
     [
         ("jobs", "cancel"),
+        ("datasets", "snapshot"),
         ("dead-letters", "retry"),
         ("topics", "create"),
         ("catalogue", "migrate"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from watson.embedded import tether
+from watson import tether
 from watson.embedded.supervisor import Patience, Program, ProgramFailed, Supervisor
 
 HASTY = Patience(quick=5.0, deaths=3, backoff=0.02, backoff_max=0.05)

@@ -69,6 +69,7 @@ FAILED = FailedRecord(
     key=str(KEY).encode(),
     value=b'{"not": "an event"}\xff',
     headers=(("ce_type", b"watson.image-discovered.v1"),),
+    cut=True,
 )
 _IMAGE = {"time": TIME, "job": JOB, "image_key": KEY, "dataset": "coast"}
 
@@ -135,6 +136,9 @@ OLD: dict[tuple[str, int], Event] = {
     ),
     ("partition-progressed", 2): EXAMPLES["partition-progressed"].model_copy(update={"owner": 0}),
     ("job-changed", 1): EXAMPLES["job-changed"].model_copy(update={"resumes": 0}),
+    ("image-quarantined", 1): EXAMPLES["image-quarantined"].model_copy(
+        update={"failed": FAILED.model_copy(update={"cut": False})}
+    ),
     ("model-registered", 1): EXAMPLES["model-registered"].model_copy(
         update={"weights_size": 0, "configuration": {}, "base": "", "dataset": ""}
     ),

@@ -35,7 +35,7 @@ def test_the_topic_table_is_as_designed(topic: str, kinds: list[str], cleanup: s
     spec = TOPICS[topic]
     assert [event.kind for event in spec.events] == kinds
     assert spec.config["cleanup.policy"] == cleanup
-    assert spec.config["retention.ms"] == "-1"
+    assert (spec.config["retention.ms"], spec.config["retention.bytes"]) == ("-1", "-1")
 
 
 def test_there_are_no_other_topics() -> None:

@@ -14,7 +14,7 @@ from tests.export.browser import BINARY, Tab, browser_tab
 from tests.export.conftest import JOB, Job, ellipse, plain
 from watson.errors import ReasonCode
 from watson.export.dataset import export_dataset
-from watson.export.pictures import _outline
+from watson.export.drawing import outline
 
 
 def needs_browser(test):
@@ -197,7 +197,7 @@ def test_an_outline_keeps_holes_and_drops_specks() -> None:
     mask[50:150, 50:150] = 1
     mask[80:120, 80:120] = 0
     mask[10, 10] = 1
-    path = _outline(mask)
+    path = outline(mask)
     assert path.count("M") == 2
     assert "10,10" not in path
 
@@ -205,8 +205,8 @@ def test_an_outline_keeps_holes_and_drops_specks() -> None:
 def test_the_outline_of_a_tiny_mask_is_not_lost() -> None:
     mask = np.zeros((2000, 2000), np.uint8)
     mask[5:8, 5:8] = 1
-    assert _outline(mask).count("M") == 1
+    assert outline(mask).count("M") == 1
 
 
 def test_the_outline_of_an_empty_mask_is_empty() -> None:
-    assert _outline(np.zeros((20, 20), np.uint8)) == ""
+    assert outline(np.zeros((20, 20), np.uint8)) == ""

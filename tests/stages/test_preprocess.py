@@ -214,9 +214,137 @@ async def test_no_more_originals_are_held_at_once_than_there_are_places(
     stage: PreprocessStage, originals: Originals, slow: Callable[[], list[str]]
 ) -> None:
     originals.data = encoded(scene(), "PNG")
-    await asyncio.gather(*(stage.handle(discovered()) for _ in range(20)))
+    await asyncio.gather(*(stage.handle(discovered(long_side=64 + number)) for number in range(20)))
     assert originals.most <= 8
     assert len(slow()) == 20
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The long side of each picture that was decoded."""
+    told: list[int] = []
+    real = preprocess.normalise
+
+    def normalise(data: bytes, *, long_side: int, max_pixels: int) -> object:
+        told.append(long_side)
+        return real(data, long_side=long_side, max_pixels=max_pixels)
+
+    monkeypatch.setattr(preprocess, "normalise", normalise)
+    return told
+
+
+@pytest.fixture
+def puts(monkeypatch: pytest.MonkeyPatch, store: DirectoryObjectStore) -> list[str]:
+    """Keys that were put."""
+    told: list[str] = []
+    real = store.put
+
+    async def put(key: str, data: bytes, content_type: str = "") -> None:
+        told.append(key)
+        await real(key, data, content_type)
+
+    monkeypatch.setattr(store, "put", put)
+    return told
+
+
+def of_job(job: str, model: str, **options: int) -> ImageDiscovered:
+    return discovered(**options).model_copy(update={"job": job, "model": model})
+
+
+async def test_another_job_over_the_same_original_decodes_and_puts_nothing(
+    stage: PreprocessStage, originals: Originals, decodes: list[int], puts: list[str]
+) -> None:
+    originals.data = with_orientation(scene(600, 400), 6, "JPEG")
+    first = await stage.handle(of_job("one", "m1"))
+    assert (len(decodes), len(puts)) == (1, 2)
+    second = await stage.handle(of_job("two", "m2"))
+    assert (len(decodes), len(puts)) == (1, 2)
+    assert (second.original, second.normalised) == (first.original, first.normalised)
+    assert (second.job, second.model) == ("two", "m2")
+
+
+async def test_another_long_side_or_another_original_is_another_picture(
+    stage: PreprocessStage, originals: Originals, decodes: list[int]
+) -> None:
+    originals.data = encoded(photograph(640, 480), "JPEG")
+    await stage.handle(discovered())
+    await stage.handle(discovered(long_side=128))
+    originals.data = encoded(photograph(640, 481), "JPEG")  # replaced in place
+    await stage.handle(discovered())
+    assert decodes == [256, 128, 256]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "json"])
+@pytest.mark.parametrize("damage", [b"", b"half an obj", b'{"format": "watson-normalised/2"}', b"x" * 10_000, None])
+async def test_what_is_damaged_or_gone_is_made_again_and_never_believed(
+    stage: PreprocessStage,
+    originals: Originals,
+    store: DirectoryObjectStore,
+    decodes: list[int],
+    suffix: str,
+    damage: bytes | None,
+) -> None:
+    originals.data = encoded(photograph(), "JPEG")
+    before = await stage.handle(discovered())
+    key = before.normalised.object.replace(".jpg", f".{suffix}")
+    whole = await store.get(key)
+    await (store.delete(key) if damage is None else store.put(key, damage))
+    after = await stage.handle(discovered())
+    assert len(decodes) == 2
+    assert after.normalised == before.normalised
+    assert await store.get(key) == whole
+
+
+async def test_a_note_that_names_another_object_is_not_followed(
+    stage: PreprocessStage, originals: Originals, store: DirectoryObjectStore, decodes: list[int]
+) -> None:
+    originals.data = encoded(photograph(), "JPEG")
+    before = await stage.handle(discovered())
+    note = before.normalised.object.replace(".jpg", ".json")
+    await store.put("secret.jpg", b"secret")
+    forged = (await store.get(note)).replace(before.normalised.object.encode(), b"secret.jpg")
+    forged = forged.replace(before.normalised.sha256.encode(), hashlib.sha256(b"secret").hexdigest().encode())
+    await store.put(note, forged)
+    after = await stage.handle(discovered())
+    assert (len(decodes), after.normalised) == (2, before.normalised)
+
+
+async def test_a_picture_that_was_made_where_more_pixels_are_allowed_is_refused_where_fewer_are(
+    stage: PreprocessStage, originals: Originals, store: DirectoryObjectStore
+) -> None:
+    originals.data = encoded(photograph(640, 480), "JPEG")
+    await stage.handle(discovered())
+    strict = PreprocessStage(store, originals, Settings(threads=1, max_pixels=640 * 480 - 1))
+    await strict.open()
+    with pytest.raises(Refused) as caught:
+        await strict.handle(discovered())
+    await strict.close()
+    assert caught.value.code is ReasonCode.TOO_MANY_PIXELS
+
+
+async def test_a_repair_makes_the_picture_again_though_it_looks_whole(
+    stage: PreprocessStage, originals: Originals, decodes: list[int], puts: list[str]
+) -> None:
+    originals.data = encoded(photograph(), "JPEG")
+    before = await stage.handle(discovered())
+    after = await stage.repair(discovered(), before)
+    assert (len(decodes), len(puts)) == (2, 4)
+    assert after.normalised == before.normalised
+
+
+async def test_a_store_that_denies_or_is_away_is_said_so_and_not_taken_for_a_picture_that_is_not_there(
+    stage: PreprocessStage, originals: Originals, store: DirectoryObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originals.data = encoded(photograph(), "JPEG")
+    for failure in (Refused(ReasonCode.ACCESS_DENIED, "no"), Retriable("slow down")):
+
+        async def get(key: str, limit: int | None = None, failure: Exception = failure) -> bytes:
+            raise failure
+
+        monkeypatch.setattr(store, "get", get)
+        with pytest.raises(type(failure)) as caught:
+            await stage.handle(discovered())
+        assert caught.value is failure
 
 
 async def test_a_stage_that_was_not_opened_says_so(store: DirectoryObjectStore, originals: Originals) -> None:

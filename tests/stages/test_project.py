@@ -2,6 +2,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
 from tests.agents.fakes import (
@@ -12,7 +13,19 @@ from tests.agents.fakes import (
     quarantined,
     record_of,
 )
-from watson.events import REDRIVE, REPAIR, JobChanged, JobOptions, ManifestSubmitted, Source, now
+from watson.events import (
+    REDRIVE,
+    REPAIR,
+    ImageQuarantined,
+    JobChanged,
+    JobOptions,
+    ManifestSubmitted,
+    Source,
+    encode_value,
+    now,
+)
+from watson.events.kept import kept
+from watson.events.upcasts import UPCASTS
 from watson.stages.project import Projector
 from watson.storage.catalogue import StageCount
 from watson.storage.sqlite import SqliteCatalogue
@@ -176,4 +189,36 @@ async def test_a_letter_that_a_repair_wrote_again_is_resolved_by_an_image_that_w
     repaired = replace(record_of(letter, **{REDRIVE: REPAIR}), timestamp=now().timestamp())
     await projector.apply(repaired, letter)
     await projector.apply(replace(record_of(end), timestamp=now().timestamp()), end)
+    assert [row.resolved for row in (await catalogue.dead_letters("job")).items] == [True]
+
+
+LETTER = f"letter/job/{quarantined(0).image_key}/preprocess".encode()
+
+
+@pytest.mark.parametrize("keep", [encode_value, kept], ids=["bare, as at first", "with its version"])
+async def test_a_letter_that_was_kept_in_an_older_version_is_brought_to_todays(catalogue, monkeypatch, keep):
+    """A newer version may have fields that no old letter has; only the upcast knows what to put there."""
+    marks, letter = MemoryMarks(), quarantined(0)
+    await project(catalogue, [manifest(), changed(), discovered(0), letter], marks)
+    await marks.put(0, LETTER, keep(letter))
+    steps = range(1, ImageQuarantined.version + 1) if keep is encode_value else [ImageQuarantined.version]
+    for version in steps:
+        monkeypatch.setitem(UPCASTS, (letter.kind, version), lambda data: {**data, "message": "brought up"})
+    monkeypatch.setattr(ImageQuarantined, "version", ImageQuarantined.version + 1)
+    await project(catalogue, [catalogued(0)], marks)
+    (row,) = (await catalogue.dead_letters("job")).items
+    assert (row.event.message, row.resolved) == ("brought up", True)
+
+
+async def test_a_letter_that_a_newer_worker_kept_ends_nothing_and_is_replaced_by_the_next(catalogue):
+    marks, letter = MemoryMarks(), quarantined(0)
+    await project(catalogue, [manifest(), changed(), discovered(0), letter], marks)
+    stored = orjson.loads(kept(letter))
+    await marks.put(0, LETTER, orjson.dumps({**stored, "version": 99, "event": {"lane": "fast"}}))
+    await project(catalogue, [catalogued(0)], marks)
+    assert [row.resolved for row in (await catalogue.dead_letters("job")).items] == [False]
+    assert await counts(catalogue) == {"discovered": 1, "catalogued": 1}
+    again = letter.model_copy(update={"time": now() + timedelta(seconds=1)})
+    await project(catalogue, [again], marks)
+    assert marks.get(0, LETTER) == kept(again)
     assert [row.resolved for row in (await catalogue.dead_letters("job")).items] == [True]

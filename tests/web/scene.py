@@ -120,7 +120,7 @@ class Scene:
 
     async def add_dead_letter(
         self, job: str | None, uri: str, *, reason: ReasonCode = ReasonCode.TRUNCATED, message: str = "it ends early",
-        resolved: bool = False, offset: int = 7, value: bytes = b'{"job": "j"}',
+        resolved: bool = False, offset: int | None = 7, value: bytes = b'{"job": "j"}', cut: bool = False,
     ) -> ImageQuarantined:  # fmt: skip
         event = ImageQuarantined(
             time=START,
@@ -130,7 +130,9 @@ class Scene:
             stage="preprocess",
             reason=reason,
             message=message,
-            failed=FailedRecord(topic="image-discovered", partition=3, offset=offset, key=b"k\xff", value=value),
+            failed=FailedRecord(
+                topic="image-discovered", partition=3, offset=offset, key=b"k\xff", value=value, cut=cut
+            ),
             attempts=1,
             code_version="0.1.0",
         )

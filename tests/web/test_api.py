@@ -117,6 +117,7 @@ async def test_dead_letters_say_where_the_record_stands(scene: Scene) -> None:
         "offset": 7,
         "key": "k\ufffd",
         "size": 12,
+        "cut": False,
         "excerpt": '{"job": "j"}',
     }
     assert len([letter for page in pages for letter in page]) == 2

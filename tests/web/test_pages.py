@@ -220,6 +220,18 @@ async def test_masks_are_toggled_without_a_script(scene: Scene) -> None:
     assert "hidden" in overlay
 
 
+async def test_a_letter_says_where_its_place_is_not_known_and_that_it_was_cut(scene: Scene) -> None:
+    await scene.add_job("j")
+    await scene.add_dead_letter("j", "file:///gone.jpg", reason=ReasonCode.VANISHED, offset=None)
+    async with site(scene) as client:
+        vanished = await read(client, "/jobs/j/dead-letters")
+        await scene.add_dead_letter("j", "file:///large.jpg", cut=True)
+        both = await read(client, "/jobs/j/dead-letters")
+    assert "image-discovered/3/unknown" in vanished.text
+    assert "cut: all of it stands in the log" not in vanished.text
+    assert "cut: all of it stands in the log" in both.text
+
+
 async def test_dead_letters_can_be_chosen_by_reason(scene: Scene) -> None:
     await populate(scene)
     await scene.add_dead_letter("j", "file:///photos/empty.jpg", reason=ReasonCode.EMPTY_FILE)

@@ -4,6 +4,9 @@ Emit comes before mark, and each is durable before the next begins: a crash betw
 the same id, which the next stage's marks drop. A mark keeps the outcome, so that an event with the header ``redrive``
 has its outcome emitted again without the work being done again. Two values of that header ask for more: ``retry`` has
 the work done again where it ended in the dead letters, ``repair`` has it done again in any case.
+
+A mark that a newer Watson kept (its worker had the partition for a while, in a rolling upgrade) says that the event was
+done and not what became of it. Where that is asked for, the work is done again: the same ids, the same bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-import orjson
+import structlog
 
 from watson import metrics
 from watson.agents.attempts import Attempts, Failure
@@ -20,11 +23,13 @@ from watson.agents.ports import Marks, Outbox
 from watson.agents.quarantine import image_quarantined, quarantine_undecodable
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode, RecordTooLarge, Refused
-from watson.events import REDRIVE, REPAIR, RETRY, Event, ImageEvent, ImageQuarantined, Record, encode_value
-from watson.events.topics import EVENT_TYPES
+from watson.events import REDRIVE, REPAIR, RETRY, Event, ImageEvent, ImageQuarantined, Record
+from watson.events.kept import from_kept, kept
 from watson.stages.stage import ChainStage
 
 __all__ = ["ChainLink", "Outcome"]
+
+log = structlog.get_logger(__name__)
 
 _LONGEST_REDRIVE = 20
 
@@ -42,18 +47,27 @@ class Outcome:
 
     def to_bytes(self) -> bytes:
         """As stored in the table."""
-        head = {"topic": self.event.topic, "kind": self.event.kind, "version": self.event.version}
-        return orjson.dumps({**head, "event": orjson.Fragment(encode_value(self.event))})
+        return kept(self.event)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Outcome:
-        """From the table. Marks of an older event version are brought to today's."""
-        from watson.events.upcasts import upcast  # noqa: PLC0415 - rarely needed
+        """From the table. Marks of an older event version are brought to today's.
 
-        stored = orjson.loads(data)
-        event_type = EVENT_TYPES[stored["topic"], stored["kind"]]
-        body = upcast(event_type.kind, stored["version"], event_type.version, stored["event"])
-        return cls(event_type.model_validate_json(orjson.dumps(body)))
+        Raises:
+            Refused: a newer Watson kept it, or it is damaged.
+        """
+        return cls(from_kept(data, Event))
+
+
+def _known(mark: bytes | None) -> Outcome | None:
+    """The outcome in a mark; None without one, and where it cannot be read."""
+    if mark is None:
+        return None
+    try:
+        return Outcome.from_bytes(mark)
+    except Refused as refused:
+        log.warning("a mark cannot be read: its work is done again", why=str(refused))
+        return None
 
 
 def _redrive_of(record: Record) -> str | None:
@@ -88,7 +102,7 @@ class ChainLink:
         mark = self._marks.get(record.partition, event.id.bytes)
         if mark is not None and redrive is None:
             return "repeated"
-        known = Outcome.from_bytes(mark) if mark is not None else None
+        known = _known(mark)
         if known is not None and redrive != REPAIR and not (known.quarantined and redrive == RETRY):
             await self._emit(record, known, redrive)
             return "redriven"
@@ -98,8 +112,8 @@ class ChainLink:
         except RecordTooLarge as exc:
             outcome = self._quarantine(record, event, Failure(ReasonCode.INTERNAL_ERROR, str(exc), 1))
             await self._emit(record, outcome, redrive)
-        if outcome.quarantined and known is not None and not known.quarantined:
-            return "quarantined"  # the repair failed and its letter says why; that the stage once did it stays true
+        if outcome.quarantined and mark is not None and (known is None or not known.quarantined):
+            return "quarantined"  # the letter says why it failed now; that the stage once did it (may have) stays true
         await self._marks.put(record.partition, event.id.bytes, outcome.to_bytes())
         return "quarantined" if outcome.quarantined else "emitted"
 

@@ -48,7 +48,6 @@ FROM_THE_USER = ManifestSubmitted | JobCancelled | JobPaused | JobResumed
 """What arrives in ``manifests``, in whatever partition."""
 
 _MOST_RELISTS = 3
-_MESSAGE_LIMIT = 4000
 
 _MOST_AHEAD = timedelta(days=1)
 """By how much the clocks of workers may differ at most."""
@@ -255,25 +254,24 @@ class JobBoard:
         return True
 
     async def _save(self, job: Job) -> None:
-        time = job.mark.time_to_say(now())
-        job.mark = mark = job.mark.model_copy(update={"said": time})
+        mark, time = job.mark, job.mark.time_to_say(now())
         manifest = mark.manifest
         self.jobs[manifest.job] = job
-        # said first, kept second: a crash between the two says it again
-        await self._outbox.send(
-            JobChanged(
-                time=time,
-                job=manifest.job,
-                dataset=manifest.dataset,
-                source=manifest.source,
-                model=mark.model,
-                options=manifest.options,
-                state=mark.state,
-                listed=mark.listed,
-                message=mark.message[:_MESSAGE_LIMIT],
-                resumes=mark.resumes,
-            )
+        changed = JobChanged(
+            time=time,
+            job=manifest.job,
+            dataset=manifest.dataset,
+            source=manifest.source,
+            model=mark.model,
+            options=manifest.options,
+            state=mark.state,
+            listed=mark.listed,
+            message=mark.message,
+            resumes=mark.resumes,
         )
+        job.mark = mark.model_copy(update={"said": time, "message": changed.message})  # as it can be kept
+        # said first, kept second: a crash between the two says it again
+        await self._outbox.send(changed)
         await self._table.keep(job)
 
     async def settle(self, job: Job) -> None:

@@ -46,14 +46,17 @@ async def resend(settings: Settings, records: Sequence[FailedRecord | Record], e
     Raises:
         BrokerUnavailable: the broker cannot be reached, or does not take them in time.
         UserError: it refuses them.
+        ValueError: one is cut; `watson.agents.whole_records` gets the whole. Nothing was sent.
     """
+    if any(isinstance(record, FailedRecord) and record.cut for record in records):
+        raise ValueError("a record that was cut for its dead letter would be sent as another one")
     for start in range(0, len(records), _AT_ONCE):
         await _send(settings, [_again(settings, record, extra) for record in records[start : start + _AT_ONCE]])
 
 
 def _again(settings: Settings, record: FailedRecord | Record, extra: Mapping[str, str]) -> _Outgoing:
     added = dict(extra)
-    if isinstance(record, FailedRecord):
+    if isinstance(record, FailedRecord) and record.offset is not None:
         added[FIRST_OFFSET] = str(record.offset)
     headers = [header for header in record.headers if header[0] not in added]
     headers += [(name, value.encode()) for name, value in added.items()]

@@ -29,25 +29,37 @@ _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def failed_record(record: Record) -> FailedRecord:
-    """The record as a dead letter keeps it. A value beyond 450 kB is cut: its place in the log says where all is."""
+    """The record as a dead letter keeps it. A value beyond 450 kB is cut: its place in the log says where all is.
+
+    The letter says so, and `watson dead-letters retry` reads all of it there.
+    """
+    key = record.key[:_MOST_KEY_BYTES] if record.key is not None else None
     value = record.value[:_MOST_BYTES] if record.value is not None else None
+    headers = tuple(
+        (name[:_MOST_HEADER_NAME], header[:_MOST_HEADER_BYTES]) for name, header in record.headers[:_MOST_HEADERS]
+    )
     return FailedRecord(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        key=record.key[:_MOST_KEY_BYTES] if record.key is not None else None,
+        key=key,
         value=value,
-        headers=tuple(
-            (name[:_MOST_HEADER_NAME], header[:_MOST_HEADER_BYTES]) for name, header in record.headers[:_MOST_HEADERS]
-        ),
+        headers=headers,
+        cut=(key, value, headers) != (record.key, record.value, record.headers),
     )
 
 
 def image_quarantined(
     record: Record, event: ImageEvent, stage: Stage, *, reason: ReasonCode, message: str, attempts: int
 ) -> ImageQuarantined:
-    """The dead letter of an image that a stage could not process."""
+    """The dead letter of an image that a stage could not process.
+
+    Of one that vanished, the record is what discover sends again: where it stood is not known.
+    """
     original = getattr(event, "original", None)
+    failed = failed_record(record)
+    if reason is ReasonCode.VANISHED:
+        failed = failed.model_copy(update={"offset": None})
     return ImageQuarantined(
         job=event.job,
         image_key=event.image_key,
@@ -55,7 +67,7 @@ def image_quarantined(
         stage=stage,
         reason=reason,
         message=message[:_MESSAGE_LIMIT],
-        failed=failed_record(record),
+        failed=failed,
         attempts=attempts,
         code_version=__version__,
     )

@@ -1,9 +1,10 @@
-"""Reads the log from its beginning to its present end, outside any consumer group: for audits and rebuilds."""
+"""Reads the log outside any consumer group: from its beginning to its present end, or what stands at one place."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,7 +15,7 @@ from watson.errors import BrokerUnavailable, UserError
 from watson.events import Record
 from watson.settings import Settings
 
-__all__ = ["replay"]
+__all__ = ["LogReader", "open_log", "replay"]
 
 _POLL_MS = 1000
 _PATIENCE_SECONDS = 60.0
@@ -33,6 +34,57 @@ async def replay(settings: Settings, topics: Sequence[str], partition: int | Non
         BrokerUnavailable: no broker answers.
         UserError: a topic is missing, or the log cannot be read to its end.
     """
+    async with _consumer(settings) as consumer:
+        chosen = range(settings.partitions) if partition is None else [partition]
+        places = [TopicPartition(settings.topic(name), part) for name in topics for part in chosen]
+        async for record in _to_the_end(consumer, places, settings.topic_prefix):
+            yield record
+
+
+class LogReader:
+    """Reads single records of the log."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, prefix: str) -> None:
+        self._consumer = consumer
+        self._prefix = prefix
+
+    async def record_at(self, topic: str, partition: int, offset: int) -> Record | None:
+        """What stands at a place (topic without prefix); None where nothing does, or no longer.
+
+        Raises:
+            UserError: the broker does not deliver it.
+        """
+        place = TopicPartition(self._prefix + topic, partition)
+        begins, ends = await self._consumer.beginning_offsets([place]), await self._consumer.end_offsets([place])
+        if not begins[place] <= offset < ends[place]:
+            return None
+        self._consumer.assign([place])
+        self._consumer.seek(place, offset)
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not (batch := (await self._consumer.getmany(place, timeout_ms=_POLL_MS, max_records=1))):
+                    if await self._consumer.position(place) > offset:  # only markers, or holes that compaction left
+                        return None
+        except TimeoutError as exc:
+            raise UserError(f"the broker does not deliver {place.topic}[{partition}]@{offset}") from exc
+        (message,) = batch[place]
+        return _record(message, self._prefix) if message.offset == offset else None
+
+
+@asynccontextmanager
+async def open_log(settings: Settings) -> AsyncIterator[LogReader]:
+    """A reader of single records.
+
+    Raises:
+        BrokerUnavailable: no broker answers.
+        UserError: the log cannot be read.
+    """
+    async with _consumer(settings) as consumer:
+        yield LogReader(consumer, settings.topic_prefix)
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     tolerate_header_names()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.brokers,
@@ -42,10 +94,7 @@ async def replay(settings: Settings, topics: Sequence[str], partition: int | Non
     )
     try:
         await consumer.start()
-        chosen = range(settings.partitions) if partition is None else [partition]
-        places = [TopicPartition(settings.topic(name), part) for name in topics for part in chosen]
-        async for record in _to_the_end(consumer, places, settings.topic_prefix):
-            yield record
+        yield consumer
     except KafkaConnectionError as exc:
         raise BrokerUnavailable(
             f"no Kafka broker answers at {settings.brokers}: is it running, and is WATSON_BROKERS right?"

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import stamina
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from watson.errors import BrokerUnavailable, UserError
@@ -15,6 +17,8 @@ from watson.events import TOPICS
 from watson.settings import Settings
 
 __all__ = ["CHANGELOGS", "changelog_topic", "create_topics", "verify_topics"]
+
+log = structlog.get_logger(__name__)
 
 CHANGELOGS: tuple[tuple[str, str], ...] = (
     ("discover", "images"),
@@ -33,6 +37,9 @@ _CHANGELOG_CONFIG = {
     "delete.retention.ms": str(86_400_000),  # a worker that was away for less than a day still sees deletions
 }
 
+_MIN_INSYNC = "min.insync.replicas"
+_UNCLEAN = "unclean.leader.election.enable"
+
 _VISIBLE_SECONDS = 30.0
 _PATIENCE_SECONDS = 3.0
 _POLL_SECONDS = 0.2
@@ -48,7 +55,12 @@ def _wanted(settings: Settings) -> dict[str, dict[str, str]]:
     """Configuration by full name of the topic."""
     events = {settings.topic(spec.name): spec.config for spec in TOPICS.values()}
     changelogs = {changelog_topic(role, table, settings): _CHANGELOG_CONFIG for role, table in CHANGELOGS}
-    return events | changelogs
+    return {name: config | _safe(settings) for name, config in (events | changelogs).items()}
+
+
+def _safe(settings: Settings) -> dict[str, str]:
+    """What keeps an acknowledged record when a broker is lost: all replicas but one have it, and only they may lead."""
+    return {_MIN_INSYNC: str(max(1, settings.replication - 1)), _UNCLEAN: "false"}
 
 
 async def create_topics(settings: Settings) -> list[str]:
@@ -75,6 +87,9 @@ async def create_topics(settings: Settings) -> list[str]:
 async def verify_topics(settings: Settings, names: Iterable[str] | None = None) -> None:
     """Check that topics exist with the right number of partitions.
 
+    Of all of Watson's (a worker's start) it also says which ones could lose what was acknowledged; that is a warning,
+    for a cluster's operator may have reasons.
+
     Args:
         settings: how many partitions, and where the broker is.
         names: full names; all of Watson's where None.
@@ -87,6 +102,8 @@ async def verify_topics(settings: Settings, names: Iterable[str] | None = None) 
     admin = await _connect(settings)
     try:
         await _until_visible(admin, settings, expected, _PATIENCE_SECONDS)
+        if names is None:
+            await _warn_of_unsafe(admin, settings, expected)
     finally:
         await admin.close()
 
@@ -172,3 +189,40 @@ async def _until_visible(admin: AIOKafkaAdminClient, settings: Settings, wanted:
             _check(names, there, settings)
             return
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _warn_of_unsafe(admin: AIOKafkaAdminClient, settings: Settings, names: Iterable[str]) -> None:
+    wanted = _safe(settings)
+    unsafe: dict[str, dict[str, str]] = {}
+    for name, config in (await _configs(admin, sorted(names))).items():
+        odd = {key: config[key] for key in wanted if key in config and not _as_safe(key, config[key], wanted[key])}
+        if odd:
+            unsafe[name] = odd
+    if unsafe:
+        log.warning(
+            "topics may lose acknowledged records where a broker is lost: set them as wanted with kafka-configs.sh, or "
+            "set WATSON_REPLICATION to what the topics have",
+            topics=unsafe,
+            wanted=wanted,
+        )
+
+
+def _as_safe(key: str, there: str, wanted: str) -> bool:
+    if key == _MIN_INSYNC:
+        return not there.isdecimal() or int(there) >= int(wanted)
+    return there == wanted
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    """Configuration by topic, of those that the broker tells of: not every broker and not every user's rights do."""
+    try:
+        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    except (KafkaError, NotImplementedError) as exc:
+        log.debug("the broker does not tell how topics are configured", why=repr(exc))
+        return {}
+    return {
+        name: {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+        for answer in answers
+        for code, _, _, name, entries in answer.resources
+        if not code
+    }

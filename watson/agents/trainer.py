@@ -15,6 +15,7 @@ import orjson
 import structlog
 from pydantic import ValidationError
 
+from watson import tether
 from watson.errors import ReasonCode, Refused, Retriable
 from watson.events import TrainingEnded, TrainingRequested
 
@@ -68,6 +69,13 @@ class Trainer:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         log.info("training", training=event.training, model=event.name, snapshot=event.snapshot)
         process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-E",
+                "-S",
+                tether.__file__,
+                str(os.getpid()),
+            ),  # it ends with this worker, however that ends
             *self._program,
             *command_of(event, folder),
             stdin=asyncio.subprocess.DEVNULL,
@@ -104,6 +112,7 @@ def _ended(event: TrainingRequested, code: int, out: bytes, err: bytes) -> Train
         raise Retriable(f"the training ended with code {code}: {said}", reason)
     try:
         made = orjson.loads(out)
-        return TrainingEnded(training=event.training, state="complete", model=made["model"], metrics=made["metrics"])
+        model, metrics = made["registered"], made["metrics"]
+        return TrainingEnded(training=event.training, state="complete", model=model, metrics=metrics)
     except (ValueError, KeyError, TypeError, ValidationError) as exc:
         raise Retriable(f"the training did not say what it made: {exc}", ReasonCode.MODEL_FAILED) from exc

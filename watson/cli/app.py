@@ -9,7 +9,21 @@ import typer
 from rich.console import Console
 
 from watson import __version__
-from watson.cli import audit, datasets, dead_letters, jobs, models, operate, run, submit
+from watson.cli import (
+    audit,
+    compare,
+    datasets,
+    dead_letters,
+    jobs,
+    models,
+    operate,
+    resubmit,
+    run,
+    snapshots,
+    submit,
+    suggest,
+    train,
+)
 from watson.errors import Refused, Retriable, UserError, WatsonError
 from watson.logs import printable
 
@@ -55,7 +69,11 @@ def _root(
     pass
 
 
-for _commands in (run, submit, jobs, models, datasets, dead_letters, audit, operate):
+_COMMANDS = (
+    *(run, submit, resubmit, jobs, models, datasets, snapshots, compare, suggest, train),
+    *(dead_letters, audit, operate),
+)
+for _commands in _COMMANDS:
     _commands.register(app)
 
 

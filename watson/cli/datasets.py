@@ -11,8 +11,7 @@ from rich.progress import Progress
 
 from watson.cli.help import add
 from watson.cli.options import Job
-from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, open_objects
-from watson.storage.catalogue import JobRow
+from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, open_objects, warn_unfinished
 
 __all__ = ["register"]
 
@@ -34,7 +33,7 @@ def _export(
     async def export() -> ExportSummary:
         settings = command_settings()
         async with open_catalogue(settings) as rows, open_objects(settings) as objects:
-            _warn_unfinished(await job_or_error(rows, job))
+            warn_unfinished(await job_or_error(rows, job))
             console = Console(stderr=True)
             with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
                 bar = progress.add_task("pictures", total=None)
@@ -51,13 +50,6 @@ def _export(
         f"wrote {done.pictures} pictures with {done.masks} masks to {out} ({done.quarantined} are quarantined); "
         f"open {done.gallery} in a browser"
     )
-
-
-def _warn_unfinished(row: JobRow) -> None:
-    if row.job.state != "complete" or row.in_flight:
-        flying = f", {row.in_flight} of its pictures are in flight" if row.in_flight else ""
-        what = f"the job is {row.job.state}{flying}"
-        typer.echo(f"watson: {what}: this is the dataset as far as it is", err=True)
 
 
 def register(app: typer.Typer) -> None:

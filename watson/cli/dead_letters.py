@@ -19,6 +19,9 @@ from watson.storage.catalogue import Catalogue, DeadLetterRow
 __all__ = ["register", "to_retry"]
 
 _PAGE = 500
+_AT_ONCE = 100
+"""Records read whole and sent before the next are: each may have a megabyte."""
+_LOST_NAMED = 5
 _COLUMNS = ("reason", "stage", "what", "message")
 
 
@@ -55,7 +58,8 @@ def _nothing(job: str | None, reason: str | None) -> str:
 
 def _cells(row: DeadLetterRow) -> list[object]:
     event = row.event
-    what = event.uri or f"{event.failed.topic}[{event.failed.partition}]@{event.failed.offset}"
+    failed = event.failed
+    what = event.uri or f"{failed.topic}[{failed.partition}]@{'?' if failed.offset is None else failed.offset}"
     return [event.reason.value + (" (resolved)" if row.resolved else ""), event.stage, what, event.message]
 
 
@@ -67,23 +71,34 @@ def _retry(
 ) -> None:
     """Send quarantined images round again.
 
-    The failed event goes, byte for byte, to the topic where it failed. What was resolved meanwhile is left alone.
+    The failed event goes, byte for byte, to the topic where it failed. What was resolved meanwhile is left alone. What
+    was too large for its letter is read from the log; where it is not there any more, the others are sent and this ends
+    with 2.
 
     Example:
       watson dead-letters retry --job street-1a2b3c4d --reason store-unavailable
     """
     from watson.agents.publish import resend  # noqa: PLC0415 - aiokafka only where it is used
     from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+    from watson.agents.whole_records import whole_records  # noqa: PLC0415 - see above
 
-    async def retry() -> int:
+    async def retry() -> tuple[int, list[str]]:
         settings = command_settings()
         chosen = to_retry(await _read(settings, job, reason, None), image, most)
         if chosen:
             await verify_topics(settings, {settings.topic(record.topic) for record in chosen})
-            await resend(settings, chosen, {REDRIVE: RETRY})
-        return len(chosen)
+        lost: list[str] = []
+        for start in range(0, len(chosen), _AT_ONCE):
+            whole, not_there = await whole_records(settings, chosen[start : start + _AT_ONCE])
+            await resend(settings, whole, {REDRIVE: RETRY})
+            lost += not_there
+        return len(chosen) - len(lost), lost
 
-    typer.echo(f"sent {in_loop(retry())} again")
+    sent, lost = in_loop(retry())
+    typer.echo(f"sent {sent} again")
+    if lost:
+        named = "; ".join(lost[:_LOST_NAMED]) + ("; …" if len(lost) > _LOST_NAMED else "")
+        raise UserError(f"{len(lost)} could not be sent: {named}. Submit their pictures in another job.")
 
 
 def to_retry(letters: list[DeadLetterRow], image: UUID | None, most: int) -> list[FailedRecord]:

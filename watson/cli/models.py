@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from watson.cli.help import add
 from watson.cli.options import Json
 from watson.cli.printing import print_json, print_rows
-from watson.cli.session import command_settings, in_loop, open_catalogue, open_objects
+from watson.cli.registering import register_description
+from watson.cli.session import command_settings, in_loop, open_catalogue
 from watson.errors import UserError
 from watson.events import ModelEvaluated, ModelRegistered, ModelWithdrawn
 from watson.storage.catalogue import Catalogue
@@ -40,22 +39,9 @@ def _add(
       watson models add street/model.toml
       watson submit s3://photos/2026/ --dataset street --model street
     """
-    from watson.agents.register_model import register_model  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.model.description import read_description  # noqa: PLC0415 - see above
-    from watson.model.preparing import prepare  # noqa: PLC0415 - see above
+    from watson.model.description import read_description  # noqa: PLC0415 - needed here alone
 
-    async def keep() -> ModelRegistered:
-        settings = command_settings()
-        async with open_objects(settings) as objects:
-            return await register_model(ready, objects, settings)
-
-    description = read_description(file)
-    console = Console(stderr=True, emoji=False)
-    with tempfile.TemporaryDirectory(prefix="watson-model-") as folder:
-        with console.status(f"checking {description.name}"):
-            ready = prepare(description, Path(folder))
-        with console.status(f"keeping {ready.card.weights_size / 1e6:.1f} MB of weights"):
-            event = in_loop(keep())
+    event = register_description(read_description(file))
     if as_json:
         print_json(_document(event, []))
     else:

@@ -17,7 +17,7 @@ from watson.settings import Settings, load_settings
 from watson.storage.catalogue import Catalogue, JobRow
 from watson.storage.objects import ObjectStore
 
-__all__ = ["command_settings", "in_loop", "job_or_error", "open_catalogue", "open_objects"]
+__all__ = ["command_settings", "in_loop", "job_or_error", "open_catalogue", "open_objects", "warn_unfinished"]
 
 BROKER_SECONDS = 6.0
 """How long a command tries a broker that is away: somebody waits at a terminal. Workers have WATSON_BROKER_WAIT."""
@@ -110,3 +110,10 @@ async def job_or_error(rows: Catalogue, job: str, *, patience: float = 0.0) -> J
             f"there is no job {job!r}, but a dead letter of it: {why} (watson dead-letters list --job {job})"
         )
     raise UserError(f"there is no job {job!r} in the catalogue; known: {named or 'none yet'}")
+
+
+def warn_unfinished(row: JobRow, what: str = "this is the dataset as far as it is") -> None:
+    """Say on standard error that a job is not done, and so that what follows is not the last word."""
+    if row.job.state != "complete" or row.in_flight:
+        flying = f", {row.in_flight} of its pictures are in flight" if row.in_flight else ""
+        typer.echo(f"watson: job {row.job.job} is {row.job.state}{flying}: {what}", err=True)

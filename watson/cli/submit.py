@@ -14,7 +14,7 @@ from watson.cli.session import command_settings, in_loop
 from watson.events import DEFAULT_MODEL, JobOptions, ManifestSubmitted, ModelRegistered, Source
 from watson.settings import Settings
 
-__all__ = ["register", "submit_job"]
+__all__ = ["register", "resolved", "send"]
 
 
 def _submit(
@@ -47,37 +47,54 @@ def _submit(
         --template 's3://open-images-dataset/{subset}/{id}.jpg'
     """
     options = job_options(long_side, least_score, least_area, category, weight)
-    manifest = in_loop(submit_job(command_settings(), source_of(source, kind, template), dataset, job, model, options))
+    manifest = in_loop(_submitted(source_of(source, kind, template), dataset, job, model, options))
     if as_json:
         print_json({"job": manifest.job, "dataset": dataset})
     else:
         typer.echo(f"submitted job {manifest.job}; follow it with: watson status {manifest.job}")
 
 
-async def submit_job(
-    settings: Settings, source: Source, dataset: str, job: str | None, model: str, options: JobOptions
+async def _submitted(
+    source: Source, dataset: str, job: str | None, model: str, options: JobOptions
 ) -> ManifestSubmitted:
-    """Send a manifest, with the version that the name of a registered model means now; returns what was sent.
+    settings = command_settings()
+    make_manifest(source, dataset, job, model, options)  # what is wrong with it is said without a broker
+    manifest = make_manifest(source, dataset, job, await resolved(settings, model), options)
+    await send(settings, manifest)
+    return manifest
 
-    The version of a model that Watson brings is that of the workers' code, which this command does not know.
+
+async def resolved(settings: Settings, model: str) -> str:
+    """The version that the name of a registered model means now: the job runs that one, whatever is registered later.
+
+    The version of a model that Watson brings is that of the workers' code, which no command knows: it stays as it is.
 
     Raises:
-        UserError: a name is not acceptable, or there is no such model.
+        Refused: there is no such model.
         BrokerUnavailable: no broker answers.
     """
     from watson.agents.models import choose, registered_models  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.publish import publish  # noqa: PLC0415 - see above
     from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
     from watson.model.registry import is_built_in  # noqa: PLC0415 - see above
 
-    manifest = make_manifest(source, dataset, job, model, options)  # what is wrong with it is said without a broker
-    topics = [ManifestSubmitted.topic, ModelRegistered.topic]
-    await verify_topics(settings, map(settings.topic, topics))
-    if not is_built_in(model):
-        resolved = choose(model, await registered_models(settings)).key
-        manifest = make_manifest(source, dataset, job, resolved, options)
+    if is_built_in(model):
+        return model
+    await verify_topics(settings, [settings.topic(ModelRegistered.topic)])
+    return choose(model, await registered_models(settings)).key
+
+
+async def send(settings: Settings, manifest: ManifestSubmitted) -> None:
+    """Publish a manifest.
+
+    Raises:
+        BrokerUnavailable: the broker cannot be reached.
+        UserError: its topics are not those of the settings.
+    """
+    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
+    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+
+    await verify_topics(settings, [settings.topic(manifest.topic)])
     await publish(settings, [manifest])
-    return manifest
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from watson.embedded import tether
+from watson import tether
 from watson.errors import WatsonError
 
 __all__ = ["Patience", "Program", "ProgramFailed", "Supervisor", "log_tail"]

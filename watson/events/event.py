@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+)
 
 from watson.events.ids import name_id
 
-__all__ = ["Box", "Count", "Event", "JobId", "Moment", "Name", "Object", "Sha256", "Short", "now"]
+__all__ = [
+    "Accusation",
+    "Box",
+    "Count",
+    "Event",
+    "JobId",
+    "Message",
+    "Moment",
+    "Name",
+    "Object",
+    "Sha256",
+    "Short",
+    "now",
+]
 
 JobId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """1 to 100 letters, digits, ``.``, ``_`` and ``-``: safe in a path, a metric, a URL and a CQL literal."""
@@ -26,6 +49,26 @@ many times: in later events, in the tables' changelogs, in the catalogue (where 
 
 Object = Annotated[str, StringConstraints(max_length=1024)]
 """A key in the object store. Source: Amazon S3 User Guide, "Naming Amazon S3 objects": at most 1024 bytes."""
+
+_MESSAGE = 4000
+_ACCUSATION = 1000
+
+
+def _said(text: object, limit: int) -> object:
+    if not isinstance(text, str):
+        return text
+    valid = text.encode("utf-8", "backslashreplace").decode()
+    return valid if len(valid) <= limit else f"{valid[: limit - 1]}…"
+
+
+Message = Annotated[str, Field(max_length=_MESSAGE), BeforeValidator(partial(_said, limit=_MESSAGE))]
+"""Says to people why something failed. It is made of whatever failed: an exception's text, a host's answer, the names
+in somebody's list, which need be neither short nor Unicode (Python decodes bytes to lone surrogates in many places). An
+event that could not be made of it would end its worker, again and again, so it is never refused: what is no character
+is written as its escape, what is too long is cut. For names and references that would be wrong: those are refused."""
+
+Accusation = Annotated[str, Field(max_length=_ACCUSATION), BeforeValidator(partial(_said, limit=_ACCUSATION))]
+"""A shorter message, for events that are said several times a second."""
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A whole number that every JSON reader keeps exactly, and every database has room for."""

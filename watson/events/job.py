@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from watson.events.event import Count, JobEvent, Name, Short
+from watson.events.event import Accusation, Count, JobEvent, Message, Name, Short
 from watson.events.ids import name_id
 from watson.events.manifest import JobOptions, Source
 
@@ -40,7 +40,7 @@ class PartitionProgressed(JobEvent):
     accused: Count = 0
     retried: Count = 0
     round: Count = Field(default=0, description="of the last `RetryRequested` followed; 0 before the first")
-    accusation: str = Field(default="", max_length=1000, description="stage, reason and message of the newest accused")
+    accusation: Accusation = Field(default="", description="stage, reason and message of the newest accused")
     owner: Count = Field(
         default=0, description="counts up as workers take the partition over: what a later one counts holds"
     )
@@ -87,7 +87,7 @@ class JobChanged(JobEvent):
     options: JobOptions
     state: JobState
     listed: Count = Field(description="entries listed so far; final unless state is listing or paused")
-    message: str = Field(default="", max_length=4000, description="why, where the state is failed or paused")
+    message: Message = Field(default="", description="why, where the state is failed or paused")
     resumes: Count = Field(default=0, description="how often the job was resumed after a pause")
 
     @property

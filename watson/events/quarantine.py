@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from watson.errors import ReasonCode
-from watson.events.event import Count, Event, JobId, Short
+from watson.events.event import Count, Event, JobId, Message, Short
 from watson.events.ids import event_id, name_id
 from watson.events.image import Stage
 
@@ -16,16 +16,22 @@ __all__ = ["FailedRecord", "ImageQuarantined"]
 
 
 class FailedRecord(BaseModel):
-    """The Kafka record that could not be processed, byte for byte, and where it stands in the log."""
+    """The Kafka record that could not be processed, byte for byte unless it is cut, and where it stands in the log."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
     topic: Annotated[str, Field(max_length=300)]
     partition: Count
-    offset: Count
+    offset: Count | None = Field(
+        description="None where it is not known: of an image that vanished, discover keeps the event and not its place"
+    )
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    cut: bool = Field(
+        default=False,
+        description="whether this is only the beginning of the key, the value or the headers; all stands in the log",
+    )
 
 
 class ImageQuarantined(Event):
@@ -35,7 +41,7 @@ class ImageQuarantined(Event):
     """
 
     topic: ClassVar[str] = "dead-letters"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     kind: ClassVar[str] = "image-quarantined"
 
     job: JobId | None
@@ -43,7 +49,7 @@ class ImageQuarantined(Event):
     uri: str | None = Field(default=None, max_length=8192, description="of the original, where known")
     stage: Stage
     reason: ReasonCode
-    message: Annotated[str, Field(max_length=4000)]
+    message: Message
     failed: FailedRecord
     attempts: Count = Field(ge=1)
     code_version: Short

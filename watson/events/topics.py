@@ -16,6 +16,7 @@ from watson.events.training import TrainingEnded, TrainingRequested
 __all__ = ["CHAIN", "EVENT_TYPES", "TOPICS", "TopicSpec"]
 
 _FOREVER_MS = -1
+_NO_LIMIT = "-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,13 @@ class TopicSpec:
 
     @property
     def config(self) -> dict[str, str]:
-        """Kafka's topic configuration."""
-        return {"cleanup.policy": self.cleanup, "retention.ms": str(self.retention_ms), **self.extra}
+        """Kafka's topic configuration. A broker may have limits of its own for what does not state them."""
+        return {
+            "cleanup.policy": self.cleanup,
+            "retention.ms": str(self.retention_ms),
+            "retention.bytes": _NO_LIMIT,
+            **self.extra,
+        }
 
 
 # The log is the truth: nothing expires unless an operator says so (docs/operations.md says what each choice costs).

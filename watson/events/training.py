@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from watson.events.event import Event, JobId, Name, Sha256, Short
+from watson.events.event import Event, JobId, Message, Name, Sha256, Short
 from watson.events.ids import name_id
 from watson.events.model import Metrics
 
@@ -60,7 +60,7 @@ class TrainingEnded(Event):
     state: Literal["complete", "failed"]
     model: Short = Field(default="", description="name@version of the model that was registered")
     metrics: Metrics = Field(default_factory=dict, description="on the held-out pictures")
-    message: str = Field(default="", max_length=4000, description="why it failed")
+    message: Message = Field(default="", description="why it failed")
 
     @property
     def key(self) -> str:

@@ -6,7 +6,7 @@ of the old version in ``tests/events/golden/``. Steps are applied one after anot
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = ["UPCASTS", "Upcast", "upcast"]
@@ -34,11 +34,35 @@ def model_registered_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "weights_size": 0, "configuration": {}, "base": "", "dataset": ""}
 
 
+def image_quarantined_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
+    """It stated 0 where the offset was not known, and did not tell whether the record was cut."""
+    failed = data["failed"]
+    offset = None if data["reason"] == "vanished" else failed["offset"]
+    return {**data, "failed": {**failed, "offset": offset, "cut": _was_cut(failed)}}
+
+
+def _was_cut(failed: Mapping[str, Any]) -> bool:
+    """Whether something of it is as long as it may be: it was cut, or else stands in the log just as it is here."""
+    headers = failed.get("headers") or ()
+    return (
+        _size(failed["value"]) == 450_000
+        or _size(failed["key"]) == 10_000
+        or len(headers) == 32
+        or any(len(name) == 256 or _size(value) == 4096 for name, value in headers)
+    )
+
+
+def _size(base64: str | None) -> int:
+    """Bytes that a text in base64 stands for."""
+    return 0 if base64 is None else len(base64) // 4 * 3 - base64[-2:].count("=")
+
+
 UPCASTS: dict[tuple[str, int], Upcast] = {
     ("partition-progressed", 1): partition_progressed_v1_to_v2,
     ("partition-progressed", 2): partition_progressed_v2_to_v3,
     ("job-changed", 1): job_changed_v1_to_v2,
     ("model-registered", 1): model_registered_v1_to_v2,
+    ("image-quarantined", 1): image_quarantined_v1_to_v2,
 }
 """(kind, version) → the step from that version to the next."""
 

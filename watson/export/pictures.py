@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,17 +17,13 @@ from PIL import Image
 from watson.errors import ReasonCode, Refused
 from watson.events import ImageCatalogued
 from watson.export.coco import CocoRle
+from watson.export.drawing import outline, thumbnail
 from watson.export.names import file_name
 from watson.model.masks import decode_masks
 from watson.storage.keys import MASKS_KEY, PICTURE_KEY
 from watson.storage.objects import ObjectStore
 
 __all__ = ["Damage", "Fetched", "Rendered", "fetch", "render"]
-
-_THUMBNAIL_PIXELS = 400
-_THUMBNAIL_QUALITY = 82
-_OUTLINE_TOLERANCE = 0.0015  # of the long side: half a pixel in a thumbnail
-_SPECK = 0.0002  # of the picture: smaller islands are in the mask PNG, not in the outline
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +119,9 @@ def render(fetched: Fetched, stem: str, *, in_gallery: bool) -> Rendered | Damag
     for index, mask in pixels.items():
         files[f"masks/{stem}-{index}.png"] = _png(mask)
         if in_gallery:
-            outlines[index] = _outline(mask)
+            outlines[index] = outline(mask)
     if in_gallery:
-        files[f"thumbnails/{stem}.jpg"] = _thumbnail(fetched.picture)
+        files[f"thumbnails/{stem}.jpg"] = thumbnail(fetched.picture)
     rles: dict[int, CocoRle] = {
         index: {"size": list(stored[index].rle.size), "counts": stored[index].rle.counts} for index in pixels
     }
@@ -141,30 +136,6 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels * np.uint8(255), mode="L").save(out, "PNG")
     return out.getvalue()
-
-
-def _thumbnail(picture: bytes) -> bytes:
-    out = io.BytesIO()
-    with Image.open(io.BytesIO(picture)) as image:
-        image.draft("RGB", (_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-        small = image.convert("RGB")
-    small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-    small.save(out, "JPEG", quality=_THUMBNAIL_QUALITY, optimize=True)
-    return out.getvalue()
-
-
-def _outline(pixels: NDArray[np.uint8]) -> str:
-    """The mask's border as an SVG path in pixels of the normalised picture; holes come out by the even-odd rule."""
-    contours, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    tolerance = _OUTLINE_TOLERANCE * max(pixels.shape)
-    least = _SPECK * pixels.size
-    largest = max(map(cv2.contourArea, contours), default=0.0)
-    path = []
-    for contour in contours:
-        if cv2.contourArea(contour) >= min(least, largest):
-            points = cv2.approxPolyDP(contour, tolerance, closed=True).reshape(-1, 2)
-            path.append("M" + " ".join(f"{x},{y}" for x, y in points.tolist()) + "Z")
-    return "".join(path)
 
 
 def _entry(event: ImageCatalogued, name: str, stem: str, outlines: Mapping[int, str]) -> dict[str, Any]:

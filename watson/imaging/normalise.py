@@ -10,7 +10,7 @@ from PIL import Image
 
 from watson.imaging.decode import Decoded, decode
 
-__all__ = ["PREPROCESSING_VERSION", "NormalisedPicture", "normalise", "preprocessing_version"]
+__all__ = ["PREPROCESSING_VERSION", "NormalisedPicture", "normalise", "preprocessing_version", "upright"]
 
 PREPROCESSING_VERSION = 1
 """Raise it with every change that alters a pixel: in this package, or in Pillow (`tests/imaging` pins the bytes).
@@ -83,7 +83,7 @@ def normalise(data: bytes, *, long_side: int, max_pixels: int) -> NormalisedPict
     """
     decoded = decode(data, long_side=long_side, max_pixels=max_pixels)
     scaled = max(decoded.width, decoded.height) > long_side
-    image = _upright(_fit(decoded, long_side), decoded.orientation).convert("RGB")
+    image = upright(_fit(decoded, long_side), decoded.orientation).convert("RGB")
     lossless = decoded.format in _LOSSLESS and not scaled
     return NormalisedPicture(
         bytes=_encode(image, lossless=lossless),
@@ -107,7 +107,8 @@ def _fit(decoded: Decoded, long_side: int) -> Image.Image:
     return decoded.image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned and mirrored as its EXIF orientation (1–8) says."""
     method = _UPRIGHT.get(orientation)
     return image if method is None else image.transpose(method)
 

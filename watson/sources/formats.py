@@ -99,7 +99,7 @@ class CsvRows:
             names = [name.strip() for name in fields or ()]
             missing = [column for column in self._columns if column not in names]
             if missing:
-                found = ", ".join(names)[:500] or "none that can be read"
+                found = _shown(", ".join(names)) or "none that can be read"
                 raise UserError(f"{file.name} has no column {' and no column '.join(missing)}; its columns: {found}")
             self._places = {column: names.index(column) for column in self._columns}
             return record[-1].end
@@ -122,6 +122,14 @@ class CsvRows:
             return unreadable_uri(f"row of {len(fields)} fields, fewer than the header's", raw)
         except ValueError as exc:
             return unreadable_uri(str(exc), raw)
+
+
+def _shown(names: str) -> str:
+    """For a message: short, valid Unicode, and the reason where that is not what the list holds."""
+    raw = names.encode(errors="surrogateescape")
+    shown = raw.decode(errors="backslashreplace")
+    why = "" if shown == names else " (not UTF-8: save the list as UTF-8)"
+    return shown[:500] + why
 
 
 async def _rows(source: AsyncIterator[Line]) -> AsyncIterator[tuple[list[Line], list[str] | None]]:

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from watson.errors import Refused
 from watson.events import ImageDiscovered, JobState, ManifestSubmitted, Original, PartitionProgressed
+from watson.events.event import Message
 from watson.events.ids import image_key
 from watson.events.kept import from_kept, kept
 
@@ -274,7 +275,7 @@ class JobMark(BaseModel):
     cursor: str | None = None
     listed: int = 0
     relists: int = 0
-    message: str = ""
+    message: Message = ""
     pressure: int = Field(default=0, description="the breaker's: see watson.stages.breaker")
     paused_in: Literal["listing", "draining"] = Field(default="listing", description="where a paused job goes on")
     resumes: int = 0

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Protocol
 
+import structlog
+
+from watson.errors import Refused
 from watson.events import (
     REDRIVE,
     REPAIR,
@@ -32,9 +35,12 @@ from watson.events import (
     Record,
     now,
 )
+from watson.events.kept import from_kept, kept
 from watson.storage.catalogue import Catalogue, StageCount
 
 __all__ = ["PROJECTED_STAGES", "ProjectionMarks", "Projector"]
+
+log = structlog.get_logger(__name__)
 
 PROJECTED_STAGES: dict[type[Event], str] = {
     ImageDiscovered: "discovered",
@@ -138,11 +144,14 @@ class Projector:
     async def _resolve(self, record: Record, event: ImageCatalogued, *, count: bool) -> None:
         """The image was quarantined before, and was catalogued after all: its dead letter says so from now on.
 
-        Written at the time at which that was said: a letter may have been written at a later time than its own.
+        Written at the time at which that was said: a letter may have been written at a later time than its own. One
+        that a newer Watson kept stays open: `watson audit JOB --repair` finds it.
         """
         image, partition = str(event.image_key), record.partition
         for _, stored in list(self._marks.items(partition, _key(_LETTER, event.job, f"{image}/"))):
-            letter = ImageQuarantined.model_validate_json(stored)
+            letter = _letter(stored)
+            if letter is None:
+                continue
             at = max(letter.time, event.time, _sent(record))
             await self._catalogue.put_dead_letter(letter, resolved=True, at=at)
         if count and self._marks.get(partition, _key("quarantined", event.job, image)) is not None:
@@ -159,9 +168,10 @@ class Projector:
         # each stage's newest letter is kept, to be marked as resolved (an older one would lose against the newer row);
         # the image counts once
         letter = _key(_LETTER, event.job, f"{image}/{event.stage}")
-        kept = self._marks.get(partition, letter)
-        if kept is None or ImageQuarantined.model_validate_json(kept).time < event.time:
-            await self._marks.put(partition, letter, event.model_dump_json().encode())
+        stored = self._marks.get(partition, letter)
+        before = _letter(stored) if stored is not None else None
+        if before is None or before.time < event.time:
+            await self._marks.put(partition, letter, kept(event))
         key = _key("quarantined", event.job, image)
         if self._marks.get(partition, key) is not None:
             return "repeated"
@@ -210,6 +220,15 @@ def _sent(record: Record) -> datetime:
         return min(datetime.fromtimestamp(record.timestamp, UTC), now())
     except (OverflowError, OSError, ValueError):  # a producer can set any 64 bits
         return datetime.fromtimestamp(0, UTC)
+
+
+def _letter(stored: bytes) -> ImageQuarantined | None:
+    """A letter as it was kept; None where a newer Watson kept it, which this one cannot read."""
+    try:
+        return from_kept(stored, ImageQuarantined)
+    except Refused as refused:
+        log.warning("a letter that was kept cannot be read", why=str(refused))
+        return None
 
 
 def _key(stage: str, job: str, image: str) -> bytes:

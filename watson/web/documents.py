@@ -86,6 +86,7 @@ def dead_letter_document(row: DeadLetterRow) -> dict[str, Any]:
             "offset": failed.offset,
             "key": None if failed.key is None else failed.key.decode("utf-8", "replace"),
             "size": len(value),
+            "cut": failed.cut,
             "excerpt": value[:_EXCERPT_BYTES].decode("utf-8", "replace"),
         },
     }

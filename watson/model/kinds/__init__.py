@@ -2,7 +2,8 @@
 
 A kind is named in `ModelRegistered.model_kind`, its configuration travels in that event, its weights lie in the object
 store under their sha256. Two functions make a kind: `prepare` turns what a person gave into what is kept, `load` turns
-what was kept into a `Segmenter`. The modules import torch at their top: they are themselves imported only when used.
+what was kept into a `Segmenter`. The modules import what they need (torch, onnxruntime) at their top: they are
+themselves imported only when used.
 """
 
 from __future__ import annotations
@@ -77,7 +78,13 @@ class Kind(Protocol):
         ...
 
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "fpn": "watson.model.kinds.fpn",
+    "onnx": "watson.model.kinds.onnx",
+    "torch-export": "watson.model.kinds.torch_export",
+    "torchscript": "watson.model.kinds.torchscript",
+    "torchvision": "watson.model.kinds.torchvision",
+}
 """Name of each kind → the module that offers it."""
 
 

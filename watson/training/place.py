@@ -1,0 +1,87 @@
+"""The folder of a training: what is begun in it, and the model in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from watson.errors import UserError
+
+__all__ = ["TrainingPlace"]
+
+_UNFINISHED = ".training"
+
+
+class TrainingPlace:
+    """A folder that gets ``weights.safetensors``, ``training.json`` and, last, ``model.json``.
+
+    Until then ``.training/`` in it holds the features and the checkpoint.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.model = folder / "model.json"
+        self.weights = folder / "weights.safetensors"
+        self.history = folder / "training.json"
+        self.unfinished = folder / _UNFINISHED
+        self.checkpoint = self.unfinished / "checkpoint.pt"
+        self._begun = self.unfinished / "begun.json"
+
+    def check(self, *, resume: bool) -> None:
+        """See that training may begin or go on here; quick, before anything is read.
+
+        Raises:
+            UserError: there is a model already, or an unfinished training that is not to be resumed.
+        """
+        if self.model.exists():
+            raise UserError(f"{self.folder} already holds a trained model: name another folder with --out")
+        if self._begun.exists() and not resume:
+            raise UserError(
+                f"a training was interrupted in {self.folder}: go on with --resume, or delete {self.unfinished}"
+            )
+
+    def begin(self, fingerprint: Mapping[str, Any]) -> None:
+        """Make the folder, or see that what was begun in it is the same training.
+
+        Args:
+            fingerprint: all that decides the result; JSON values.
+
+        Raises:
+            UserError: it was begun with other options or other pictures: says what differs.
+        """
+        self.unfinished.mkdir(parents=True, exist_ok=True)
+        if not self._begun.exists():
+            write(self._begun, fingerprint)
+            return
+        try:
+            before = json.loads(self._begun.read_bytes())
+        except ValueError as exc:
+            raise UserError(f"{self._begun} is damaged: delete {self.unfinished} and train anew") from exc
+        wanted = json.loads(json.dumps(fingerprint))
+        differing = sorted(key for key in before.keys() | wanted.keys() if before.get(key) != wanted.get(key))
+        if differing:
+            raise UserError(
+                f"the training in {self.folder} was begun with other values of: {', '.join(differing)}. Give the same "
+                f"again, or delete {self.unfinished} and train anew."
+            )
+
+    def finish(self, model: Mapping[str, Any], history: Mapping[str, Any]) -> None:
+        """Write the model's description, and delete what only the training needed. The weights are there already."""
+        write(self.history, history)
+        write(self.model, model)
+        shutil.rmtree(self.unfinished)
+
+
+def write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write JSON in one step."""
+    unfinished = path.with_name(f".{path.name}.part")
+    with unfinished.open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
