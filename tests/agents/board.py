@@ -6,6 +6,7 @@ from tests.agents.fakes import MemoryLog, MemoryMarks, catalogued, quarantined, 
 from watson.agents.jobs import JobBoard
 from watson.agents.lister import Listings
 from watson.agents.models import Resolved
+from watson.agents.owners import next_owner
 from watson.agents.ports import Outbox, partition_of
 from watson.agents.tracker import Tracker
 from watson.errors import ReasonCode, Refused
@@ -15,6 +16,7 @@ from watson.events import (
     ImageDiscovered,
     ImageEvent,
     ImageQuarantined,
+    JobChanged,
     ManifestSubmitted,
     ModelRegistered,
     PartitionProgressed,
@@ -65,8 +67,9 @@ class Line:
 
     async def start(self):
         for partition in range(PARTITIONS):
-            await self.tracker.assign(partition)
-            self.board.assign(partition)
+            owner = await next_owner(self.job_marks, partition)
+            await self.tracker.assign(partition, owner)
+            self.board.assign(partition, owner)
 
     async def submit(self, event):
         """A manifest, or what else the user wants of a job."""
@@ -97,7 +100,7 @@ class Line:
         await self.tracker.handle(record_of(known, partition=record.partition), known)
 
     async def deliver(self, record: Record, event):
-        if isinstance(event, PartitionProgressed):
+        if isinstance(event, PartitionProgressed | JobChanged):
             await self.board.handle(record, event)
         else:
             await self.tracker.handle(record, event)

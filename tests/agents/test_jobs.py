@@ -1,10 +1,14 @@
 import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.agents.board import PARTITIONS, Line, manifest
-from tests.agents.fakes import record_of
+from tests.agents.fakes import MemoryMarks, record_of
+from tests.agents.kept import as_kept_before, as_kept_later, renamed_since
 from watson.agents.job import Job
 from watson.agents.ports import partition_of
 from watson.errors import ReasonCode, RecordTooLarge, Refused
@@ -18,10 +22,19 @@ from watson.events import (
     ManifestSubmitted,
     ModelRegistered,
     PartitionProgressed,
+    Record,
     Source,
     decode,
+    now,
 )
 from watson.stages.discover import JobMark, Part
+
+
+def picture_files(folder: Path, names: Iterable[str]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / f"{name}.jpg").write_bytes(b"x")
+    return folder
 
 
 async def test_a_job_lists_its_source_and_completes_when_every_image_has_ended(tmp_path, pictures):
@@ -64,13 +77,13 @@ async def test_a_small_job_is_not_stuck_behind_a_large_one(tmp_path, pictures):
     small.mkdir()
     (small / "one.jpg").write_bytes(b"x")
     await line.submit(manifest(small, job="small"))
-    jobs: list[str] = []
+    names: list[str] = []
     for _ in range(200):  # its listing is opened in a thread, which takes its time on a busy machine
         await line.turn(end=False)
-        jobs = [event.job for event in line.log.events(ImageDiscovered)]
-        if "small" in jobs:
+        names = [event.job for event in line.log.events(ImageDiscovered)]
+        if "small" in names:
             break
-    assert jobs.index("small") <= 4
+    assert names.index("small") <= 4
 
 
 async def test_a_source_without_pictures_completes_at_once(tmp_path):
@@ -191,7 +204,8 @@ async def test_a_cancelled_job_sends_no_more_images(tmp_path, pictures):
     line = Line(tmp_path)
     await line.start()
     await line.submit(manifest(pictures))
-    await line.turn(end=False)
+    while len(line.sent()) < 4:  # as many as the credit allows: nothing is on its way
+        await line.turn(end=False)
     before = len(line.sent())
     home = partition_of(b"job", PARTITIONS)
     await line.board.handle(record_of(JobCancelled(job="job"), partition=home), JobCancelled(job="job"))
@@ -199,6 +213,70 @@ async def test_a_cancelled_job_sends_no_more_images(tmp_path, pictures):
         await line.turn()
     assert len(line.sent()) == before
     assert line.log.events(JobChanged)[-1].state == "cancelled"
+
+
+async def test_a_cancellation_that_comes_again_after_the_job_was_submitted_again_cancels_nothing(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    cancelled = JobCancelled(job="job")
+    await line.submit(cancelled)
+    assert line.board.jobs["job"].mark.state == "cancelled"
+    await line.submit(manifest(pictures))
+    assert await line.submit(cancelled) == "ignored"
+    assert line.board.jobs["job"].mark.state == "listing"
+    assert await line.submit(JobCancelled(job="job")) == "emitted"
+    assert line.board.jobs["job"].mark.state == "cancelled"
+
+
+async def test_a_producer_that_states_no_times_cancels_by_those_of_its_records(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    home = partition_of(b"job", PARTITIONS)
+
+    async def take(event, seconds):
+        body = orjson.dumps(event.model_dump(mode="json", exclude={"time"}))
+        stated = (("ce_type", f"watson.{event.kind}.v{event.version}".encode()),)
+        record = Record("manifests", home, 0, b"job", body, stated, timestamp=1_700_000_000.0 + seconds)
+        await line.board.handle(record, decode(record))
+        return line.board.jobs["job"].mark.state
+
+    wanted, unwanted = manifest(pictures), JobCancelled(job="job")
+    assert await take(wanted, 0) == "listing"
+    assert await take(unwanted, 1) == "cancelled"
+    assert await take(wanted, 2) == "listing"
+    assert await take(unwanted, 1) == "listing"
+    assert await take(unwanted, 3) == "cancelled"
+
+
+@pytest.mark.parametrize("seconds", [-3600, -2, 0, 2])
+async def test_what_is_said_of_a_job_is_ever_later_whatever_the_clock_of_the_worker_that_takes_it_over(
+    tmp_path, pictures, monkeypatch, seconds
+):
+    first = Line(tmp_path)
+    await first.start()
+    await first.submit(manifest(pictures))
+    for _ in range(3):
+        await first.turn()
+    await first.listings.close()
+    monkeypatch.setattr("watson.agents.jobs.now", lambda: now() + timedelta(seconds=seconds))
+    heir = Line(tmp_path, marks=(first.images, first.job_marks))
+    heir.log.records, heir.read = list(first.log.records), first.read
+    await heir.start()
+    await heir.until("complete")
+    times = [event.time for event in heir.log.events(JobChanged)]
+    assert times == sorted(set(times))
+    assert heir.log.events(JobChanged)[-1].state == "complete"
+
+
+async def test_a_job_that_is_submitted_again_is_said_after_all_that_was_said_of_it(tmp_path, pictures, monkeypatch):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures, model="unknown"))
+    monkeypatch.setattr("watson.agents.jobs.now", lambda: now() - timedelta(hours=1))
+    await line.submit(manifest(pictures, model="unknown"))
+    before, after = line.log.events(JobChanged)
+    assert after.time > before.time
 
 
 @pytest.mark.parametrize("turns", range(9))
@@ -222,6 +300,91 @@ async def test_a_worker_killed_in_the_middle_of_a_listing_is_followed_by_one_tha
     again = len(heir.sent()) - len(set(heir.sent()))
     assert again <= heir.settings.page_size  # of the page in progress, with the same ids
     assert heir.sent()[: len(sent_before)] == sent_before
+
+
+class KeepsNoCursor(MemoryMarks):
+    """Never gets to keep that a page was sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached = asyncio.Event()
+
+    async def put(self, partition, key, value):
+        if key.startswith(b"job/") and orjson.loads(value)["cursor"] is not None:
+            self.reached.set()
+            await asyncio.Event().wait()
+        await super().put(partition, key, value)
+
+
+async def test_a_page_sent_again_after_its_directory_grew_completes_the_job_when_all_were_discovered_and_not_before(
+    tmp_path,
+):
+    folder = picture_files(tmp_path / "pictures", "bcd")
+    marks = KeepsNoCursor()
+    first = Line(tmp_path, marks=(MemoryMarks(), marks))
+    await first.start()
+    await first.submit(manifest(folder))
+    async with asyncio.timeout(10):
+        await marks.reached.wait()
+    await first.listings.close()  # it dies, and all that it sent is on its way
+    assert len(first.sent()) == 3
+    picture_files(folder, "a")  # all places shift by one
+
+    heir, late = Line(tmp_path, marks=(first.images, MemoryMarks(marks.parts))), []
+    heir.log.records = list(first.log.records)
+
+    def is_read_later(record):
+        if record.topic == "image-discovered" and b"/a.jpg" in record.value:
+            late.append(record)
+            return True
+        return False
+
+    heir.lost = is_read_later
+    await heir.start()
+    await heir.until("draining")
+    for _ in range(20):
+        await heir.turn()
+    assert (heir.board.jobs["job"].mark.state, len(late)) == ("draining", 1)
+    heir.lost = lambda _record: False
+    heir.log.records += late
+    done = await heir.until("complete")
+    assert (done.mark.listed, done.total.listed, done.total.discovered) == (4, 4, 4)
+
+
+async def test_a_directory_that_grew_before_it_is_listed_again_for_what_was_lost_completes_with_all(tmp_path):
+    folder = picture_files(tmp_path / "pictures", "bcdefgh")
+    line, lost = Line(tmp_path, redrive_after=0.05), []
+
+    def lose_twice(record):
+        if record.topic != "image-discovered" or b"/h.jpg" not in record.value:
+            return False
+        if not lost:
+            picture_files(folder, "a")
+        lost.append(record)
+        return len(lost) < 3
+
+    line.lost = lose_twice
+    await line.start()
+    await line.submit(manifest(folder))
+    for _ in range(400):
+        await line.turn()
+        await line.board.relist_if_lost(line.board.jobs["job"])
+        if line.board.jobs["job"].mark.state == "complete":
+            break
+    assert line.board.jobs["job"].mark.state == "complete"
+    assert (len(lost), line.board.jobs["job"].total.catalogued) == (3, 8)
+
+
+async def test_a_list_that_names_a_picture_twice_has_two_places_for_it(tmp_path):
+    folder = picture_files(tmp_path / "pictures", "ab")
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{(folder / name).as_uri()}\n" for name in ("a.jpg", "b.jpg", "a.jpg")))
+    line = Line(tmp_path)
+    await line.start()
+    wanted = manifest(folder).model_copy(update={"source": Source(kind="list", uri=str(listed))})
+    await line.submit(wanted)
+    done = await line.until("complete")
+    assert (done.total.listed, done.total.discovered) == (3, 2)
 
 
 @pytest.mark.parametrize("ticks", range(4))
@@ -263,7 +426,7 @@ async def test_entries_that_the_transport_lost_are_listed_again(tmp_path, pictur
 
 
 def test_older_progress_never_undoes_newer():
-    job = Job(0, JobMark(manifest=manifest(Path("/pictures")), model="m@1"))
+    job = Job(0, 1, JobMark(manifest=manifest(Path("/pictures")), model="m@1"))
     new = PartitionProgressed(job="j", partition=1, listed=5, discovered=5, catalogued=3, quarantined=0)
     old = PartitionProgressed(job="j", partition=1, listed=5, discovered=5, catalogued=2, quarantined=0)
     assert job.note(1, Part.of(new), 50)
@@ -277,6 +440,53 @@ def test_the_home_of_a_key_is_where_kafkas_java_client_puts_it():
 
     assert murmur2(b"21") - (1 << 32 if murmur2(b"21") >= 1 << 31 else 0) == -973932308
     assert partition_of(b"21", 7) == (-973932308 & 0x7FFFFFFF) % 7
+
+
+async def half_listed(tmp_path, pictures) -> Line:
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    for _ in range(3):
+        await line.turn()
+    await line.listings.close()
+    return line
+
+
+def job_key(line: Line) -> tuple[int, bytes]:
+    home = partition_of(b"job", PARTITIONS)
+    (key,) = [key for key in line.job_marks.parts[home] if key.startswith(b"job/")]
+    return home, key
+
+
+@pytest.mark.parametrize("bare", [True, False])
+async def test_a_job_that_an_older_watson_kept_goes_on(tmp_path, pictures, monkeypatch, bare):
+    first = await half_listed(tmp_path, pictures)
+    renamed_since(monkeypatch, ManifestSubmitted, "set", "dataset")
+    home, key = job_key(first)
+    kept = first.job_marks.get(home, key)
+    await first.job_marks.put(home, key, as_kept_before(kept, "manifest", "set", "dataset", bare=bare))
+    heir = Line(tmp_path, marks=(first.images, first.job_marks))
+    heir.log.records, heir.read = list(first.log.records), first.read
+    await heir.start()
+    job = await heir.until("complete")
+    assert (job.mark.manifest.dataset, job.total.catalogued) == ("data", 20)
+
+
+async def test_a_job_that_a_newer_watson_kept_is_left_alone_and_what_is_wanted_of_it_is_refused(tmp_path, pictures):
+    first = await half_listed(tmp_path, pictures)
+    home, key = job_key(first)
+    newer = as_kept_later(first.job_marks.get(home, key), "manifest")
+    await first.job_marks.put(home, key, newer)
+    heir = Line(tmp_path, marks=(first.images, first.job_marks))
+    await heir.start()
+    for event in (manifest(pictures), JobCancelled(job="job")):
+        with pytest.raises(Refused, match="job 'job': manifest-submitted version 2 is newer than this code") as refused:
+            await heir.submit(event)
+        assert refused.value.code == ReasonCode.UNSUPPORTED_VERSION
+    for _ in range(5):
+        await heir.turn()
+    assert heir.sent() == []
+    assert first.job_marks.get(home, key) == newer
 
 
 @pytest.mark.parametrize("name", ["list.csv", "liste-\udcfc.csv"])

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -225,7 +226,7 @@ async def test_it_is_not_complete_before_every_partition_has_retried(tmp_path, p
     assert (len(asked), job(line).total.catalogued) == (PARTITIONS, 20)
 
 
-@pytest.mark.parametrize("what", [JobPaused(job="job", resumes=0), JobCancelled(job="job")])
+@pytest.mark.parametrize("what", [partial(JobPaused, resumes=0), JobCancelled])
 async def test_a_listing_that_ends_just_after_it_was_stopped_does_not_start_the_job_again(
     tmp_path, pictures, monkeypatch, what
 ):
@@ -252,7 +253,7 @@ async def test_a_listing_that_ends_just_after_it_was_stopped_does_not_start_the_
     async with asyncio.timeout(10):
         while not at_the_end.is_set():
             await line.turn()
-    await line.submit(what)
+    await line.submit(what(job="job"))
     stopped = job(line).mark.state
     go_on.set()
     await rest(line)

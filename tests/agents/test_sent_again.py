@@ -65,7 +65,7 @@ class Chain:
         self.done = 0
 
     async def begin(self) -> None:
-        await self.tracker.assign(0)
+        await self.tracker.assign(0, 1)
         await self.projector.assign(0)
         fields = {"dataset": "d", "source": Source(kind="s3", uri="s3://b/"), "model": "m@1", "options": JobOptions()}
         await self.send(record_of(JobChanged(job="job", state="complete", listed=1, **fields)))

@@ -1,5 +1,7 @@
 import asyncio
+from datetime import timedelta
 
+import orjson
 import pytest
 
 from tests.agents.fakes import (
@@ -12,11 +14,22 @@ from tests.agents.fakes import (
     quarantined,
     record_of,
 )
+from tests.agents.kept import as_kept_before, as_kept_later, renamed_since
 from watson.agents import tracker as module
 from watson.agents.tracker import Tracker
 from watson.errors import ReasonCode
-from watson.events import REDRIVE, RETRY, ImageDiscovered, ImageQuarantined, PartitionProgressed, RetryRequested
+from watson.events import (
+    LISTED,
+    ONCE,
+    REDRIVE,
+    RETRY,
+    ImageDiscovered,
+    ImageQuarantined,
+    PartitionProgressed,
+    RetryRequested,
+)
 from watson.settings import Settings
+from watson.stages.discover import image_mark_key
 
 
 class Clock:
@@ -52,7 +65,7 @@ class Yard:
 
 async def yard(**settings) -> Yard:
     made = Yard(**settings)
-    await made.tracker.assign(2)
+    await made.tracker.assign(2, 1)
     return made
 
 
@@ -112,6 +125,14 @@ async def test_a_picture_that_a_list_names_twice_is_one_image_and_two_entries(cl
     assert numbers(await line.said()) == (2, 1, 0, 0)
 
 
+async def test_a_picture_that_its_source_lists_once_is_one_entry_wherever_it_stands(clock):
+    line = await yard()
+    for index in (1, 2, 0):
+        found = discovered(1, index=index)
+        await line.tracker.handle(record_of(found, partition=2, **{LISTED: ONCE}), found)
+    assert numbers(await line.said()) == (1, 1, 0, 0)
+
+
 async def test_a_picture_that_a_list_names_thousands_of_times_has_no_mark_that_grows_with_it(clock):
     line = await yard()
     for _ in range(2):
@@ -119,7 +140,7 @@ async def test_a_picture_that_a_list_names_thousands_of_times_has_no_mark_that_g
     assert numbers(await line.said()) == (3000, 1, 0, 0)
     assert max(len(value) for value in line.marks.parts[2].values()) < 2000
     heir = Yard(line.marks)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
     assert numbers(await heir.said()) == (3000, 1, 0, 0)
 
 
@@ -147,7 +168,7 @@ async def test_a_new_owner_counts_the_same_from_the_table(clock):
     await line.take(discovered(0), discovered(1), discovered(2), catalogued(0), quarantined(1))
     before = numbers(await line.said())
     heir = Yard(line.marks, redrives=3)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
     assert numbers(await heir.said()) == before
 
 
@@ -203,7 +224,7 @@ async def test_the_time_in_which_nobody_looked_does_not_count(clock):
     await line.take(discovered(0))
     clock.now += 5000
     heir = Yard(line.marks)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
     assert await heir.tracker.redrive_overdue() == 0
 
 
@@ -296,6 +317,24 @@ async def test_a_redelivered_letter_does_not_end_the_image_that_is_retried_for_i
     assert (said.quarantined, said.retried) == (0, 1)
 
 
+async def test_a_late_copy_of_an_older_letter_does_not_end_the_image_that_is_retried(clock):
+    line = await yard()
+    first = failed(0)
+    newer = failed(0).model_copy(update={"time": first.time + timedelta(seconds=5)})
+    await line.take(discovered(0), first, again(1), newer, again(2), first)
+    said = await line.said()
+    assert (said.quarantined, said.retried) == (0, 2)
+
+
+async def test_a_letter_that_came_after_another_is_known_when_it_comes_again_after_the_retry(clock):
+    line = await yard()
+    first = failed(0)
+    second = failed(0).model_copy(update={"time": first.time + timedelta(seconds=5)})  # `dead-letters retry` in between
+    await line.take(discovered(0), first, second, again(), second)
+    said = await line.said()
+    assert (said.quarantined, said.retried) == (0, 1)
+
+
 async def test_a_request_that_breaks_off_is_done_to_its_end_when_it_comes_again(clock):
     line = await yard()
     await line.take(*map(discovered, range(3)), *map(failed, range(3)))
@@ -311,10 +350,48 @@ async def test_a_request_that_breaks_off_is_done_to_its_end_when_it_comes_again(
     with pytest.raises(ConnectionError):
         await line.take(again())
     heir = Yard(line.marks)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
+    said = await heir.said()
+    assert (said.accused, said.round) == (2, 0), "the round is not followed yet: the job could be taken for complete"
     await heir.take(again())
     said = await heir.said()
     assert (said.accused, said.retried, said.round) == (0, 3, 1)
+
+
+async def test_a_round_is_followed_when_all_accused_were_sent_and_not_before(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0))
+    emit = line.log.emit
+    during = []
+
+    async def say_meanwhile(topic, *rest, **more):
+        if topic == "image-discovered":
+            line.tracker._changed.add(("job", 2))
+            await line.tracker.say()
+            during.append(line.log.events(PartitionProgressed)[-1])
+        await emit(topic, *rest, **more)
+
+    line.log.emit = say_meanwhile
+    await line.take(again())
+    assert [(said.quarantined, said.round) for said in during] == [(1, 0)]
+    line.log.emit = emit
+    assert (await line.said()).round == 1
+
+
+async def test_an_accused_image_that_was_not_retried_in_its_round_is_retried_when_the_round_is_asked_for_again(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0))
+    ((key, stale),) = line.marks.items(2)
+    await line.take(again(), catalogued(0))
+    await line.marks.put(2, key, stale)  # a worker that was believed dead had it in its buffer
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2, 2)
+    assert (await heir.said()).round == 0
+    await heir.take(again())
+    assert sent(heir) == [RETRY]
+    await heir.take(catalogued(0))
+    said = await heir.said()
+    assert (said.catalogued, said.retried, said.round, said.owner) == (1, 1, 1, 2)
 
 
 async def test_a_new_owner_knows_the_round_and_the_newest_accusation(clock):
@@ -322,12 +399,20 @@ async def test_a_new_owner_knows_the_round_and_the_newest_accusation(clock):
     await line.take(discovered(0), again(), discovered(1), failed(1))
     before = await line.said()
     heir = Yard(line.marks)
-    await heir.tracker.assign(2)
+    await heir.tracker.assign(2, 2)
     after = await heir.said()
-    assert after.model_copy(update={"time": before.time}) == before
+    assert after.model_copy(update={"time": before.time, "owner": 1}) == before
     assert after.round == 1
     await heir.take(failed(0))
     assert sent(heir) == [RETRY]
+
+
+async def test_a_letter_of_an_image_that_was_never_discovered_does_not_hold_a_round_up(clock):
+    line = await yard()
+    await line.take(failed(0), again())
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2, 2)
+    assert (await heir.said()).round == 1
 
 
 async def test_a_request_for_another_partition_is_passed_over(clock):
@@ -343,3 +428,55 @@ async def test_a_partition_without_images_of_the_job_says_that_it_has_followed(c
     await line.take(again(4))
     said = await line.said()
     assert (said.discovered, said.round) == (0, 4)
+
+
+# ---------------------------------------------------------------------- marks of other versions
+@pytest.mark.parametrize("bare", [True, False])
+async def test_images_that_an_older_watson_kept_are_sent_again_in_todays_form(clock, monkeypatch, bare):
+    line = await yard()
+    await line.take(discovered(0), discovered(1), failed(1))
+    renamed_since(monkeypatch, ImageDiscovered, "place", "index")
+    for key, value in line.marks.items(2):
+        await line.marks.put(2, key, as_kept_before(value, "event", "place", "index", bare=bare))
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2, 2)
+    await heir.take(again())
+    clock.now += 100
+    await heir.tracker.redrive_overdue()
+    assert {event.index for event in heir.log.events(ImageDiscovered)} == {0, 1}
+
+
+async def test_images_that_a_newer_watson_kept_count_and_are_kept_for_it_as_they_are(clock):
+    line = await yard()
+    await line.take(discovered(0), discovered(1), failed(1), discovered(2))
+    newer = {key: as_kept_later(value, "event") for key, value in line.marks.items(2)}
+    line.marks.parts[2] = dict(newer)
+    heir = Yard(line.marks)
+    await heir.tracker.assign(2, 2)
+    assert numbers(await heir.said()) == (3, 3, 0, 1)
+    clock.now += 1000
+    assert await heir.tracker.redrive_overdue() == 0
+    await heir.take(again(), failed(0), catalogued(2))
+    assert sent(heir) == []
+    assert numbers(await heir.said()) == (3, 3, 1, 2)
+    keys = {n: image_mark_key("job", str(discovered(n).image_key)) for n in range(3)}
+    for n in (0, 1):
+        assert orjson.loads(line.marks.get(2, keys[n]))["event"] == orjson.loads(newer[keys[n]])["event"]
+    assert "event" not in orjson.loads(line.marks.get(2, keys[2]))
+
+
+async def test_what_a_newer_watson_kept_is_retried_by_the_next_one_that_can_read_it(clock):
+    line = await yard()
+    await line.take(discovered(0), failed(0))
+    ((key, value),) = line.marks.items(2)
+    await line.marks.put(2, key, as_kept_later(value, "event"))
+    old = Yard(line.marks)
+    await old.tracker.assign(2, 2)
+    await old.take(again())
+    assert (await old.said()).accused == 1
+    await line.marks.put(2, key, value)  # as the newer one reads it
+    new = Yard(line.marks)
+    await new.tracker.assign(2, 3)
+    assert (await new.said()).round == 0
+    await new.take(again())
+    assert sent(new) == [RETRY]

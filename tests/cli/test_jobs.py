@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 
 from tests.services.process import wait_until
 from tests.storage.events import NOON, at, changed
+from watson.events import now
 from watson.storage.catalogue import StageCount
 
 JOB = "street-1"
@@ -135,6 +137,15 @@ def test_cancelling_sends_one_cancellation_of_that_job(watson, cluster):
     assert watson("jobs", "cancel", JOB).out == "cancelling job street-1\n"
     (event,) = cluster.events("manifests")
     assert (type(event).__name__, event.job) == ("JobCancelled", JOB)
+
+
+@pytest.mark.services
+def test_cancelling_is_later_than_the_submission_also_where_the_submitters_clock_is_ahead(watson, cluster):
+    submitted = now() + timedelta(hours=1)
+    watson.write(changed(JOB, time=submitted))  # stands in for the manifest's time, which is not known here
+    watson("jobs", "cancel", JOB)
+    (event,) = cluster.events("manifests")
+    assert event.time > submitted
 
 
 @pytest.mark.services

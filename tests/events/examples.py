@@ -87,6 +87,7 @@ EXAMPLES: dict[str, Event] = {
         PartitionProgressed(
             time=TIME, job=JOB, partition=5, listed=101, discovered=100, catalogued=90, quarantined=4, accused=3,
             retried=2, round=1, accusation="segment: model-failed: the model raised RuntimeError: no device",
+            owner=1_773_500_966_535,
         ),
         RetryRequested(time=TIME, job=JOB, partition=5, round=1),
         ImageDiscovered(**_IMAGE, original=FOUND, index=17, model=MODEL, options=OPTIONS),
@@ -131,8 +132,9 @@ EXAMPLES: dict[str, Event] = {
 
 OLD: dict[tuple[str, int], Event] = {
     ("partition-progressed", 1): EXAMPLES["partition-progressed"].model_copy(
-        update={"accused": 0, "retried": 0, "round": 0, "accusation": ""}
+        update={"accused": 0, "retried": 0, "round": 0, "accusation": "", "owner": 0}
     ),
+    ("partition-progressed", 2): EXAMPLES["partition-progressed"].model_copy(update={"owner": 0}),
     ("job-changed", 1): EXAMPLES["job-changed"].model_copy(update={"resumes": 0}),
     ("image-quarantined", 1): EXAMPLES["image-quarantined"].model_copy(
         update={"failed": FAILED.model_copy(update={"cut": False})}

@@ -28,7 +28,7 @@ def test_ids_are_pinned() -> None:
         ("job-paused", "59e29c90-3308-501a-8d04-a53689bca775"),
         ("job-resumed", "bf387f81-2471-55d4-9596-685615922e8b"),
         ("job-changed", "3ccb194d-3644-5914-a92b-188f960bd405"),
-        ("partition-progressed", "45761c0f-ccc4-5f97-80a4-5ca75a9f0e70"),
+        ("partition-progressed", "8c58ce4a-4e7e-5212-a7e0-3ef8e4a96ab9"),
         ("retry-requested", "4175e4e7-5d4a-5578-8479-4248453649d5"),
         ("image-discovered", "17cd44ca-d081-5017-b169-5d1d6a96aba7"),
         ("image-preprocessed", "f66c044b-14b7-5907-af3e-e9b1647b3179"),
@@ -43,14 +43,15 @@ def test_the_id_of_each_event_is_pinned(kind: str, pinned: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "pinned"),
+    ("kind", "version", "pinned"),
     [
-        ("job-changed", "c5937bfc-77a3-5f8f-9559-13caab47ad3d"),
-        ("partition-progressed", "6078d48c-d6a4-558d-8536-54a74dd49380"),
+        ("job-changed", 1, "c5937bfc-77a3-5f8f-9559-13caab47ad3d"),
+        ("partition-progressed", 1, "6078d48c-d6a4-558d-8536-54a74dd49380"),
+        ("partition-progressed", 2, "45761c0f-ccc4-5f97-80a4-5ca75a9f0e70"),
     ],
 )
-def test_an_event_of_the_first_version_has_the_id_that_it_had_then(kind: str, pinned: str) -> None:
-    assert OLD[kind, 1].id == UUID(pinned)
+def test_an_event_of_an_earlier_version_has_the_id_that_it_had_then(kind: str, version: int, pinned: str) -> None:
+    assert OLD[kind, version].id == UUID(pinned)
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.agents.fakes import discovered
 from watson.events import now
-from watson.stages.discover import Counts, ImageMark, Letter, Part, credit, patience
+from watson.stages.discover import Counts, ImageMark, Part, credit, patience
 
 
 def ledger(mark: ImageMark) -> tuple[int, int, int, int]:
@@ -18,8 +19,8 @@ STEPS = {
     "discovered": lambda mark: mark.on_discovered(discovered(1), 1.0),
     "again": lambda mark: mark.on_discovered(discovered(1), 2.0),
     "repeat": lambda mark: mark.on_discovered(discovered(1, index=9), 2.0),
-    "catalogued": lambda mark: mark.on_end("catalogued"),
-    "quarantined": lambda mark: mark.on_end("quarantined"),
+    "catalogued": lambda mark: mark.on_catalogued(),
+    "quarantined": lambda mark: mark.on_quarantined(now()),
 }
 
 
@@ -34,7 +35,7 @@ def test_whatever_order_the_topics_deliver_in_the_ledger_ends_the_same(order):
 
 
 def accuse(mark: ImageMark) -> ImageMark:
-    return mark.on_end("quarantined", Letter(time=now(), accusation="segment: model-failed: no device"))
+    return mark.on_quarantined(now(), "segment: model-failed: no device")
 
 
 def retry(mark: ImageMark) -> ImageMark:
@@ -64,10 +65,15 @@ def test_an_image_that_is_retried_is_in_flight_again_and_its_failure_is_not_forg
     assert accuse(flying).counts.failures == 2
 
 
-def test_the_letter_for_which_an_image_is_retried_does_not_end_it_once_more():
-    letter = Letter(time=now(), accusation="segment: model-failed: no device")
-    failed = ImageMark().on_discovered(discovered(), 1.0).on_end("quarantined", letter)
-    assert retry(failed).on_end("quarantined", letter).in_flight
+@pytest.mark.parametrize("accusation", [None, "segment: model-failed: no device"])
+@pytest.mark.parametrize(("seconds", "in_flight"), [(-5, True), (0, True), (5, False)])
+def test_only_a_letter_newer_than_the_one_for_which_an_image_is_retried_ends_it_once_more(
+    seconds, in_flight, accusation
+):
+    time = now()
+    failed = ImageMark().on_discovered(discovered(), 1.0).on_quarantined(time, "segment: model-failed: no device")
+    late = time + timedelta(seconds=seconds)
+    assert retry(failed).on_quarantined(late, accusation).in_flight == in_flight
 
 
 def test_an_accusation_before_the_discovery_keeps_what_is_to_be_sent_again():
@@ -83,14 +89,22 @@ def test_a_partition_is_newer_by_its_round_and_never_by_an_older_one():
     assert not first.newer_than(first)
 
 
+def test_what_a_later_owner_counts_holds_even_where_it_is_less_and_what_an_earlier_one_says_never_does():
+    before = Part(discovered=3, catalogued=2, retried=2, round=1, owner=7)
+    after = Part(discovered=3, catalogued=1, retried=1, owner=8)
+    assert after.newer_than(before)
+    assert not before.newer_than(after)
+    assert not Part(discovered=4, catalogued=3, retried=3, round=2, owner=7).newer_than(after)
+
+
 def test_an_image_is_in_flight_from_its_discovery_to_its_end():
     mark = ImageMark().on_discovered(discovered(), 1.0)
     assert mark.in_flight
-    assert not mark.on_end("quarantined").in_flight
+    assert not mark.on_quarantined(now()).in_flight
 
 
 def test_an_end_before_the_discovery_counts_once_the_image_is_known():
-    mark = ImageMark().on_end("catalogued")
+    mark = ImageMark().on_catalogued()
     assert ledger(mark) == (0, 0, 0, 0)
     assert ledger(mark.on_discovered(discovered(), 1.0)) == (1, 1, 1, 0)
 
@@ -101,7 +115,7 @@ def test_settled_entries_are_ended_images_and_repeated_mentions():
 
 def test_a_mark_survives_its_storage():
     mark = ImageMark().on_discovered(discovered(), 1.5).on_redriven(2.5)
-    assert ImageMark.model_validate_json(mark.model_dump_json(exclude_defaults=True)) == mark
+    assert ImageMark.from_bytes(mark.to_bytes()) == mark
 
 
 def test_credit_follows_the_pace_within_its_bounds_and_the_weight():

@@ -16,12 +16,13 @@ from watson.agents.jobs import FROM_THE_USER, JobBoard
 from watson.agents.lister import Listings
 from watson.agents.loop import Loop
 from watson.agents.models import ModelResolver
+from watson.agents.owners import next_owner
 from watson.agents.ports import Outbox
 from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.role import RoleApp
 from watson.agents.tracker import CHECK_SECONDS, SAID_SECONDS, Tracker
-from watson.errors import Refused
-from watson.events import CHAIN, Event, PartitionProgressed, Record
+from watson.errors import PartitionRevoked, Refused
+from watson.events import CHAIN, Event, JobChanged, PartitionProgressed, Record
 from watson.settings import Settings
 
 __all__ = ["build"]
@@ -37,11 +38,12 @@ class _Discover:
         self.tracker = Tracker(app.mark_table("images", source="image-discovered"), self._outbox, settings)
         models = ModelResolver(settings)
         app.ends_by_itself = models.busy
-        self.board = JobBoard(app.mark_table("jobs", source="jobs"), self._outbox, models, settings)
+        self._jobs = app.mark_table("jobs", source="jobs")
+        self.board = JobBoard(self._jobs, self._outbox, models, settings)
         self.listings = Listings(self.board, self._outbox, settings, app.crash_soon)
 
     async def handle(self, record: Record, event: Event) -> str:
-        if not isinstance(event, FROM_THE_USER | PartitionProgressed):
+        if not isinstance(event, FROM_THE_USER | PartitionProgressed | JobChanged):
             return await self.tracker.handle(record, event)
         try:
             return await self.board.handle(record, event)
@@ -59,9 +61,13 @@ class _Discover:
             self.tracker.revoke(partition)
             self.board.revoke(partition)
         self.listings.stop_strangers()
-        for partition in assigned:
-            await self.tracker.assign(partition)
-            self.board.assign(partition)
+        try:
+            for partition in assigned:
+                owner = await next_owner(self._jobs, partition)
+                await self.tracker.assign(partition, owner)
+                self.board.assign(partition, owner)
+        except PartitionRevoked as why:  # the next rebalance has begun; this is called again at its end
+            log.debug("interrupted by a rebalance", why=str(why))
 
     async def repair_jobs(self) -> None:
         for job in list(self.board.jobs.values()):

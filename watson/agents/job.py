@@ -14,10 +14,16 @@ __all__ = ["Job"]
 
 @dataclass(slots=True)
 class Job:
-    """One job at home here. ``parts`` is its ledger by partition of the image topics."""
+    """One job at home here.
+
+    ``owner`` is this worker's number as the home's owner, ``older`` the keys of earlier owners' marks of this job,
+    ``parts`` its ledger by partition of the image topics.
+    """
 
     home: int
+    owner: int
     mark: JobMark
+    older: tuple[bytes, ...] = ()
     parts: dict[int, Part] = field(default_factory=dict)
     moved: asyncio.Event = field(default_factory=asyncio.Event)  # set when credit may have come back
     moved_at: float = field(default_factory=monotonic)

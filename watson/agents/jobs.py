@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 from time import monotonic
 
 import structlog
 
 from watson.agents.job import Job
+from watson.agents.job_table import JobTable
 from watson.agents.models import Resolved
 from watson.agents.ports import Marks, Outbox
 from watson.agents.turns import Turns
@@ -30,6 +32,7 @@ from watson.events import (
     PartitionProgressed,
     Record,
     RetryRequested,
+    now,
 )
 from watson.settings import Settings
 from watson.stages.discover import JobMark, Part
@@ -46,30 +49,30 @@ FROM_THE_USER = ManifestSubmitted | JobCancelled | JobPaused | JobResumed
 
 _MOST_RELISTS = 3
 
+_MOST_AHEAD = timedelta(days=1)
+"""By how much the clocks of workers may differ at most."""
+
 
 class JobBoard:
     """Jobs by id, kept in a changelog-backed table at their home partition."""
 
     def __init__(self, marks: Marks, outbox: Outbox, resolve_model: ResolveModel, settings: Settings) -> None:
-        self._marks = marks
+        self._table = JobTable(marks)
         self._outbox = outbox
         self._resolve_model = resolve_model
         self._settings = settings
         self._turns = Turns()
+        self._owners: dict[int, int] = {}
         self.jobs: dict[str, Job] = {}
         self.on_active: Callable[[Job], None] = lambda _: None
         """Called when a job is to be listed (again)."""
 
     # ------------------------------------------------------------------ partitions come and go
-    def assign(self, partition: int) -> None:
-        """Take up the jobs of a partition where their last owner left them."""
-        for _, value in self._marks.items(partition, b"job/"):
-            mark = JobMark.model_validate_json(value)
-            self.jobs[mark.manifest.job] = Job(partition, mark)
-        for key, value in self._marks.items(partition, b"part/"):
-            _, name, part = key.decode().split("/")
-            if name in self.jobs:
-                self.jobs[name].parts[int(part)] = Part.model_validate_json(value)
+    def assign(self, partition: int, owner: int) -> None:
+        """Take up the jobs of a partition where their last owner left them, as its owner of that number."""
+        self.revoke(partition)
+        self._owners[partition] = owner
+        self.jobs |= {job.mark.manifest.job: job for job in self._table.take(partition, owner)}
         for job in self.jobs.values():
             if job.home == partition and job.mark.state == "listing":
                 self.on_active(job)
@@ -77,13 +80,14 @@ class JobBoard:
     def revoke(self, partition: int) -> None:
         """Let go of the jobs of a partition."""
         self.jobs = {name: job for name, job in self.jobs.items() if job.home != partition}
+        self._table.drop(partition)
 
     # ------------------------------------------------------------------ events
     async def handle(self, record: Record, event: Event) -> str:
         """A manifest, what the user wants of a job, or progress of a partition.
 
         Raises:
-            Refused: the manifest contradicts the job that already has its id.
+            Refused: the manifest contradicts the job that already has its id, or a newer Watson kept this job.
         """
         if isinstance(event, FROM_THE_USER):
             home = self._outbox.home(event.job.encode())
@@ -95,9 +99,14 @@ class JobBoard:
             return await self._obey(home, event)
         if isinstance(event, PartitionProgressed):
             return await self._progress(record.partition, event)
+        if isinstance(event, JobChanged):
+            return await self._contradict(record.partition, event)
         return "ignored"
 
     async def _obey(self, home: int, event: FROM_THE_USER) -> str:
+        if event.job in self._table.unread:
+            _, why = self._table.unread[event.job]
+            raise Refused(why.code, f"job {event.job!r}: {why}") from why
         if isinstance(event, ManifestSubmitted):
             return await self._submit(home, event)
         job = self.jobs.get(event.job)
@@ -107,7 +116,7 @@ class JobBoard:
             return await self._resume(job, event)
         if isinstance(event, JobPaused):
             return await self._pause(job, event)
-        return await self._cancel(job)
+        return await self._cancel(job, event)
 
     async def _submit(self, home: int, manifest: ManifestSubmitted) -> str:
         known = self.jobs.get(manifest.job)
@@ -119,21 +128,27 @@ class JobBoard:
                 )
             if known.mark.state not in ("failed", "cancelled") or manifest.time <= known.mark.manifest.time:
                 return "repeated"
-        counted_on = known.mark.model_dump(include={"round", "resumes"}) if known is not None else {}
+        counted_on = known.mark.model_dump(include={"round", "resumes", "said"}) if known is not None else {}
         try:
             model = await self._resolve_model(manifest.model)
         except Refused as refused:
             why = str(refused)
             mark = JobMark(manifest=manifest, model=manifest.model, state="failed", message=why, **counted_on)
-            await self._save(Job(home, mark))
+            await self._save(self._job(home, mark, known))
             return "quarantined"
         if model.announce is not None:
             await self._outbox.send(model.announce)
         mark = JobMark(manifest=manifest, model=model.reference, **counted_on)
-        job = Job(home, mark, parts=known.parts if known is not None else {})
+        job = self._job(home, mark, known)
         await self._save(job)
         self.on_active(job)
         return "emitted"
+
+    def _job(self, home: int, mark: JobMark, known: Job | None) -> Job:
+        """A job that is submitted, perhaps again: then what the partitions said of it still holds."""
+        if known is None:
+            return Job(home, self._owners[home], mark)
+        return Job(home, known.owner, mark, older=known.older, parts=known.parts)
 
     async def _say_again(self, event: FROM_THE_USER) -> str:
         """A repair wants the job's row written anew: its owner says what is so now. An unknown job is not begun."""
@@ -143,8 +158,9 @@ class JobBoard:
         await self.change(job)
         return "redriven"
 
-    async def _cancel(self, job: Job) -> str:
-        if not job.mark.active:
+    async def _cancel(self, job: Job, event: JobCancelled) -> str:
+        # not after the manifest: a redelivery, after the job was cancelled by it and submitted again
+        if not job.mark.active or event.time <= job.mark.manifest.time:
             return "ignored"
         await self.change(job, state="cancelled", message="cancelled by the user")
         return "emitted"
@@ -195,8 +211,7 @@ class JobBoard:
         if not job.note(event.partition, Part.of(event), self._settings.breaker_failures):
             return "repeated"
         await self._keep_breaker(job, before)
-        key = f"part/{event.job}/{event.partition}".encode()
-        await self._marks.put(partition, key, job.parts[event.partition].model_dump_json().encode())
+        await self._table.keep_part(job, event.partition)
         await self.settle(job)
         return "emitted"
 
@@ -206,10 +221,26 @@ class JobBoard:
             return
         async with self._turns.of(job.mark.manifest.job):
             if job.mark.state == before.state:
-                await self._keep(job)
+                await self._table.keep(job)
                 return
             log.error("job is paused", job=job.mark.manifest.job, why=job.mark.message, **job.total.model_dump())
             await self._save(job)
+
+    async def _contradict(self, partition: int, event: JobChanged) -> str:
+        """Say what is so after somebody else said something of a job: a worker that was believed dead, in general.
+
+        What this worker said itself is not later than what it remembers. (Nor can a time in the far future be outdone.)
+        """
+        job = self.jobs.get(event.job)
+        if job is None or job.home != partition or event.time > now() + _MOST_AHEAD:
+            return "ignored"
+        async with self._turns.of(event.job):
+            if job.mark.said is not None and event.time <= job.mark.said:
+                return "ignored"
+            log.warning("somebody else said how a job is: saying it anew", job=event.job, said=event.state)
+            job.mark = job.mark.model_copy(update={"said": event.time})
+            await self._save(job)
+        return "emitted"
 
     # ------------------------------------------------------------------ states
     async def change(self, job: Job, *, only_in: JobState | None = None, **update: object) -> bool:
@@ -223,10 +254,11 @@ class JobBoard:
         return True
 
     async def _save(self, job: Job) -> None:
-        mark = job.mark
-        self.jobs[mark.manifest.job] = job
+        mark, time = job.mark, job.mark.time_to_say(now())
         manifest = mark.manifest
+        self.jobs[manifest.job] = job
         changed = JobChanged(
+            time=time,
             job=manifest.job,
             dataset=manifest.dataset,
             source=manifest.source,
@@ -237,13 +269,10 @@ class JobBoard:
             message=mark.message,
             resumes=mark.resumes,
         )
-        job.mark = mark.model_copy(update={"message": changed.message})  # as it can be kept
+        job.mark = mark.model_copy(update={"said": time, "message": changed.message})  # as it can be kept
         # said first, kept second: a crash between the two says it again
         await self._outbox.send(changed)
-        await self._keep(job)
-
-    async def _keep(self, job: Job) -> None:
-        await self._marks.put(job.home, f"job/{job.mark.manifest.job}".encode(), job.mark.model_dump_json().encode())
+        await self._table.keep(job)
 
     async def settle(self, job: Job) -> None:
         """Complete a job whose listing has ended and whose every image has ended."""

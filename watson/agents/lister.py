@@ -12,6 +12,7 @@ from watson.agents.job import Job
 from watson.agents.jobs import JobBoard
 from watson.agents.ports import Outbox
 from watson.errors import PartitionRevoked, RecordTooLarge, Refused, Retriable, UserError
+from watson.events import LISTED, ONCE
 from watson.settings import Settings
 from watson.sources import Batch, Entry, Lister, open_source
 from watson.stages.discover import credit, discovered
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 _CREDIT_POLL_SECONDS = 5.0
 """Credit comes back with events; this only bounds the wait, so that a paused or cancelled job is noticed."""
+
+_LIST_ONCE = ("directory", "s3")
+"""Kinds of sources that list each picture once. Pictures that come and go move the others' places in the listing."""
 
 
 class Listings:
@@ -109,7 +113,8 @@ class Listings:
     async def _send_page(self, job: Job, batch: Batch) -> bool:
         """Send one page and move the cursor; False where the job is no longer to be listed.
 
-        A worker that dies in the middle of a page sends that page again: the same ids, dropped by whoever has them.
+        A worker that dies in the middle of a page sends that page again: the same ids, dropped by whoever has them. A
+        directory or bucket may have changed in between: see `_LIST_ONCE`.
         """
         index, waiting = job.mark.listed, list(batch.entries)
         while waiting:
@@ -123,7 +128,9 @@ class Listings:
         return job.mark.state == "listing"
 
     async def _send(self, job: Job, entry: Entry, index: int) -> None:
-        await self._outbox.send(discovered(job.mark, entry.uri, entry.size, entry.etag, index))
+        once = job.mark.manifest.source.kind in _LIST_ONCE
+        event = discovered(job.mark, entry.uri, entry.size, entry.etag, index)
+        await self._outbox.send(event, extra={LISTED: ONCE} if once else None)
 
     async def _credit(self, job: Job, *, sent: int) -> int:
         """Wait until at least one more image may be in flight; returns how many."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from time import time
-from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -21,6 +20,8 @@ from watson.agents.quarantine import image_quarantined
 from watson.agents.turns import Turns
 from watson.errors import ReasonCode
 from watson.events import (
+    LISTED,
+    ONCE,
     REDRIVE,
     RETRY,
     Event,
@@ -57,6 +58,9 @@ _REPEAT = Counts(listed=1)
 _SMOOTHING = 0.1
 """Weight of the newest latency in the typical one (exponential moving average)."""
 
+_Noted = ImageDiscovered | ImageCatalogued | ImageQuarantined
+"""What changes an image's mark."""
+
 
 class Tracker:
     """Keeps the ledger of the partitions that this worker owns."""
@@ -67,7 +71,9 @@ class Tracker:
         self._settings = settings
         self._counts: dict[int, dict[str, Counts]] = {}
         self._in_flight: dict[int, dict[bytes, ImageMark]] = {}
-        self._rounds: dict[tuple[int, str], int] = {}
+        self._owners: dict[int, int] = {}
+        self._rounds: dict[tuple[int, str], int] = {}  # the newest one asked for
+        self._followed: dict[tuple[int, str], int] = {}  # the newest one of which all are sent round again
         self._accusations: dict[tuple[int, str], Letter] = {}
         self._last_seen: dict[bytes, Stage] = {}  # how far an image in flight got: only for the message, so not kept
         self._typical: dict[str, float] = defaultdict(float)
@@ -76,10 +82,17 @@ class Tracker:
         self._turns = Turns()
 
     # ------------------------------------------------------------------ partitions come and go
-    async def assign(self, partition: int) -> None:
-        """Count a partition's marks; the table has been recovered."""
+    async def assign(self, partition: int, owner: int) -> None:
+        """Count a partition's marks, as its owner of that number; the table has been recovered.
+
+        An accused image that was not retried in a round that was asked for is one that the last owner did not get to,
+        or a mark that a worker believed dead wrote over a newer one: this round is yet to be followed.
+        """
+        self._forget_rounds(partition)
         counts: dict[str, Counts] = defaultdict(Counts)
         flying: dict[bytes, ImageMark] = {}
+        accused: dict[str, int] = {}  # the least round in which one was retried
+        unread = 0
         for number, (key, value) in enumerate(self._marks.items(partition)):
             if number % 500 == 0:
                 await asyncio.sleep(0)  # a million marks take seconds
@@ -91,12 +104,22 @@ class Tracker:
                 self._rounds[partition, job] = int(value)
                 counts[job] += Counts()  # is said, though it be nothing
                 continue
-            mark = ImageMark.model_validate_json(value)
+            mark = ImageMark.from_bytes(value)
             counts[job] += mark.counts
             self._note_accusation(partition, job, mark)
+            unread += mark.unread is not None
+            if mark.retriable:
+                accused[job] = min(mark.round, accused.get(job, mark.round))
             if mark.in_flight:
                 flying[key] = mark.model_copy(update={"sent_at": time()})  # the time nobody looked does not count
-        self._counts[partition], self._in_flight[partition] = counts, flying
+        if unread:
+            log.warning(
+                "a newer Watson kept images: only one such sends them again", partition=partition, images=unread
+            )
+        for job in counts:
+            asked = self._round(partition, job)
+            self._followed[partition, job] = min(asked, accused.get(job, asked))
+        self._counts[partition], self._in_flight[partition], self._owners[partition] = counts, flying, owner
         self._changed.update((job, partition) for job in counts)
 
     def revoke(self, partition: int) -> None:
@@ -104,21 +127,24 @@ class Tracker:
         self._counts.pop(partition, None)
         for key in self._in_flight.pop(partition, {}):
             self._last_seen.pop(key, None)
-        self._rounds = {at: number for at, number in self._rounds.items() if at[0] != partition}
+        self._forget_rounds(partition)
         self._accusations = {at: letter for at, letter in self._accusations.items() if at[0] != partition}
         self._changed = {(job, p) for job, p in self._changed if p != partition}
         self._said = {(job, p): times for (job, p), times in self._said.items() if p != partition}
+
+    def _forget_rounds(self, partition: int) -> None:
+        self._rounds = {at: number for at, number in self._rounds.items() if at[0] != partition}
+        self._followed = {at: number for at, number in self._followed.items() if at[0] != partition}
 
     # ------------------------------------------------------------------ events
     async def handle(self, record: Record, event: Event) -> str:
         """Take note of one event of the image topics, or send round again what a resumed job wants to be."""
         if isinstance(event, ImageDiscovered):
-            return await self._update(record.partition, event.job, event.image_key, discovered=event)
+            return await self._update(record, event.job, event.image_key, event)
         if isinstance(event, ImageCatalogued):
-            return await self._update(record.partition, event.job, event.image_key, end="catalogued")
+            return await self._update(record, event.job, event.image_key, event)
         if isinstance(event, ImageQuarantined) and event.job is not None and event.image_key is not None:
-            letter = _letter(event)
-            return await self._update(record.partition, event.job, event.image_key, end="quarantined", letter=letter)
+            return await self._update(record, event.job, event.image_key, event)
         if isinstance(event, RetryRequested):
             return await self._retry_all(record.partition, event)
         if isinstance(event, ImagePreprocessed | ImageSegmented):
@@ -127,38 +153,25 @@ class Tracker:
                 self._last_seen[key] = "segment" if isinstance(event, ImagePreprocessed) else "catalogue"
         return "ignored"
 
-    async def _update(
-        self,
-        partition: int,
-        job: str,
-        image: UUID,
-        *,
-        discovered: ImageDiscovered | None = None,
-        end: Literal["catalogued", "quarantined"] | None = None,
-        letter: Letter | None = None,
-    ) -> str:
+    async def _update(self, record: Record, job: str, image: UUID, event: _Noted) -> str:
         key = image_mark_key(job, str(image))
         async with self._turns.of(key):
-            return await self._take_note(partition, job, key, discovered, end, letter)
+            return await self._take_note(record, job, key, event)
 
-    async def _take_note(
-        self,
-        partition: int,
-        job: str,
-        key: bytes,
-        discovered: ImageDiscovered | None,
-        end: Literal["catalogued", "quarantined"] | None,
-        letter: Letter | None,
-    ) -> str:
+    async def _take_note(self, record: Record, job: str, key: bytes, event: _Noted) -> str:
+        partition = record.partition
         stored = self._marks.get(partition, key)
-        before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
-        if discovered is not None and before.is_repeated_by(discovered):
-            return await self._repeated(partition, job, key + f"/{discovered.index}".encode())
-        after = before
-        if discovered is not None:
-            after = after.on_discovered(discovered, time(), self._round(partition, job))
-        if end is not None:
-            after = after.on_end(end, letter)
+        before = ImageMark.from_bytes(stored) if stored is not None else ImageMark()
+        if isinstance(event, ImageDiscovered):
+            if before.is_repeated_by(event):
+                if record.header(LISTED) == ONCE:  # the same place: others have moved it
+                    return "repeated"
+                return await self._repeated(partition, job, key + f"/{event.index}".encode())
+            after = before.on_discovered(event, time(), self._round(partition, job))
+        elif isinstance(event, ImageCatalogued):
+            after = before.on_catalogued()
+        else:
+            after = before.on_quarantined(event.time, _accusation(event))
         after = await self._retried(partition, job, after)  # where it was in flight as its job was resumed
         if stored is not None and after == before:
             return "repeated"
@@ -179,7 +192,7 @@ class Tracker:
         return "emitted"
 
     async def _write(self, partition: int, job: str, key: bytes, before: ImageMark, after: ImageMark) -> None:
-        await self._marks.put(partition, key, after.model_dump_json(exclude_defaults=True).encode())
+        await self._marks.put(partition, key, after.to_bytes())
         if partition not in self._counts:  # revoked meanwhile: the next owner counts
             return
         ledger, flying = self._counts[partition], self._in_flight[partition]
@@ -210,23 +223,26 @@ class Tracker:
             # first, for what ends while this goes on: see `_update`
             await self._marks.put(partition, image_mark_key(job, ""), str(request.round).encode())
             self._rounds[partition, job] = request.round
+        asked = self._round(partition, job)
         keys: list[bytes] = []
         for number, (key, value) in enumerate(self._marks.items(partition, image_mark_key(job, ""))):
             if number % 500 == 0:
                 await asyncio.sleep(0)  # a million marks take seconds
             _, image, *repeat = key.decode().split("/")
-            if image and not repeat and ImageMark.model_validate_json(value).accused:
+            if image and not repeat and ImageMark.from_bytes(value).retriable:
                 keys.append(key)
         for start in range(0, len(keys), _RETRIES_AT_ONCE):
             some = keys[start : start + _RETRIES_AT_ONCE]
             await asyncio.gather(*(self._retry_one(partition, job, key) for key in some))
-        self._changed.add((job, partition))  # the job's home waits to hear of this round
+        if partition in self._counts:  # else it was revoked meanwhile, and the next owner is asked again
+            self._followed[partition, job] = asked
+            self._changed.add((job, partition))  # the job's home waits to hear of this round
         return "emitted"
 
     async def _retry_one(self, partition: int, job: str, key: bytes) -> None:
         async with self._turns.of(key):
             stored = self._marks.get(partition, key)
-            before = ImageMark.model_validate_json(stored) if stored is not None else ImageMark()
+            before = ImageMark.from_bytes(stored) if stored is not None else ImageMark()
             after = await self._retried(partition, job, before)
             if after != before:
                 await self._write(partition, job, key, before, after)
@@ -234,7 +250,7 @@ class Tracker:
     async def _retried(self, partition: int, job: str, mark: ImageMark) -> ImageMark:
         """Send an image round again where it is accused and was not yet retried in this round; its mark after that."""
         number = self._round(partition, job)
-        if mark.event is None or not mark.accused or mark.round >= number:
+        if mark.event is None or not mark.retriable or mark.round >= number:
             return mark
         await self._outbox.send(mark.event, partition=partition, extra={REDRIVE: RETRY})
         return mark.on_retried(time(), number)
@@ -253,7 +269,8 @@ class Tracker:
                     PartitionProgressed(
                         job=job,
                         partition=partition,
-                        round=self._round(partition, job),
+                        owner=self._owners[partition],
+                        round=self._followed.get((partition, job), 0),
                         accusation=newest.accusation if newest is not None and counts.accused else "",
                         **counts.model_dump(),
                     )
@@ -323,10 +340,10 @@ class Tracker:
         self._in_flight[partition][key] = mark.model_copy(update={"sent_at": time()})
 
 
-def _letter(event: ImageQuarantined) -> Letter | None:
+def _accusation(event: ImageQuarantined) -> str | None:
     """What to keep of a dead letter that accuses the deployment; None for others."""
     if not event.reason.accuses_deployment:
         return None
     # one line without control characters: it is shown in terminals
     message = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(event.message.split()))
-    return Letter(time=event.time, accusation=f"{event.stage}: {event.reason}: {message}"[:_ACCUSATION_LIMIT])
+    return f"{event.stage}: {event.reason}: {message}"[:_ACCUSATION_LIMIT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from watson.cli.options import Job, Json
 from watson.cli.printing import one_line, print_json, print_rows
 from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue
 from watson.errors import ServiceUnavailable
-from watson.events import JobCancelled, JobEvent, JobPaused, JobResumed
+from watson.events import JobCancelled, JobEvent, JobPaused, JobResumed, now
 from watson.settings import Settings
 from watson.storage.catalogue import Catalogue, JobRow
 
@@ -123,7 +124,9 @@ def _cancel(job: Job) -> None:
         if row.job.state in _ENDED:
             typer.echo(f"job {job} has ended already: it is {row.job.state}")
             return
-        await _publish(settings, JobCancelled(job=job))
+        # after the manifest also by a clock that is behind the one of whoever submitted it, or it is passed over
+        time = max(now(), row.submitted_at + timedelta(milliseconds=1))
+        await _publish(settings, JobCancelled(job=job, time=time))
         typer.echo(f"cancelling job {job}")
 
     in_loop(cancel())

@@ -1,6 +1,18 @@
 """What happened: frozen models, versions, upcasts, ids, the wire form. Imports nothing of Watson's but errors."""
 
-from watson.events.codec import FIRST_OFFSET, REDRIVE, REPAIR, RETRY, Record, decode, encode, encode_value, headers_of
+from watson.events.codec import (
+    FIRST_OFFSET,
+    LISTED,
+    ONCE,
+    REDRIVE,
+    REPAIR,
+    RETRY,
+    Record,
+    decode,
+    encode,
+    encode_value,
+    headers_of,
+)
 from watson.events.event import Box, Event, ImageEvent, JobEvent, now
 from watson.events.ids import event_id, image_key, mask_id, name_id, segmentation_id
 from watson.events.image import (
@@ -35,6 +47,8 @@ __all__ = [
     "DEFAULT_MODEL",
     "EVENT_TYPES",
     "FIRST_OFFSET",
+    "LISTED",
+    "ONCE",
     "REDRIVE",
     "REPAIR",
     "RETRY",

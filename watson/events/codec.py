@@ -44,6 +44,13 @@ REPAIR = "repair"
 """Value of the header `REDRIVE` for what was lost after it was done: a stage does its work anew even where it did it
 well, and the projection writes the rows again at the record's time, later than whatever deleted them."""
 
+LISTED = "listed"
+"""Header of an `ImageDiscovered` that says how often its source can list a picture: see `ONCE`."""
+
+ONCE = "once"
+"""Value of the header `LISTED`: a picture has one place in the listing, but that place changes as others come and go
+(a directory, a bucket). Without the header it may have several, and each keeps its index (lines of a list)."""
+
 FIRST_OFFSET = "first-offset"
 """Header of a failed record that is sent again: the offset where it stood at first, in the same partition."""
 

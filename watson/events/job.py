@@ -29,7 +29,7 @@ class PartitionProgressed(JobEvent):
     """
 
     topic: ClassVar[str] = "jobs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     kind: ClassVar[str] = "partition-progressed"
 
     partition: Count = Field(description="of image-discovered")
@@ -41,12 +41,17 @@ class PartitionProgressed(JobEvent):
     retried: Count = 0
     round: Count = Field(default=0, description="of the last `RetryRequested` followed; 0 before the first")
     accusation: Accusation = Field(default="", description="stage, reason and message of the newest accused")
+    owner: Count = Field(
+        default=0, description="counts up as workers take the partition over: what a later one counts holds"
+    )
 
     @property
     def id(self) -> UUID:
         """Depends on all its numbers."""
         counts = (self.partition, self.listed, self.discovered, self.catalogued, self.quarantined)
-        more = (self.accused, self.retried, self.round)
+        more: tuple[int, ...] = (self.accused, self.retried, self.round)
+        if self.owner:
+            more = (*more, self.owner)
         return name_id(self.kind, self.job, *map(str, counts + more if any(more) else counts))
 
 

@@ -78,7 +78,10 @@ class ManifestSubmitted(JobEvent):
 
 
 class JobCancelled(JobEvent):
-    """No further picture of this job is to be discovered; those in flight still end."""
+    """No further picture of this job is to be discovered; those in flight still end.
+
+    One whose ``time`` is not after that of the job's newest manifest is passed over: it was meant for an earlier one.
+    """
 
     topic: ClassVar[str] = "manifests"
     version: ClassVar[int] = 1

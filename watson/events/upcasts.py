@@ -19,6 +19,11 @@ def partition_progressed_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "accused": 0, "retried": 0, "round": 0, "accusation": ""}
 
 
+def partition_progressed_v2_to_v3(data: dict[str, Any]) -> dict[str, Any]:
+    """It did not tell which owner of the partition said it: one before all that do."""
+    return {**data, "owner": 0}
+
+
 def job_changed_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
     """No job could be paused, so none was resumed."""
     return {**data, "resumes": 0}
@@ -54,6 +59,7 @@ def _size(base64: str | None) -> int:
 
 UPCASTS: dict[tuple[str, int], Upcast] = {
     ("partition-progressed", 1): partition_progressed_v1_to_v2,
+    ("partition-progressed", 2): partition_progressed_v2_to_v3,
     ("job-changed", 1): job_changed_v1_to_v2,
     ("model-registered", 1): model_registered_v1_to_v2,
     ("image-quarantined", 1): image_quarantined_v1_to_v2,

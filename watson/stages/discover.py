@@ -6,15 +6,22 @@ Pure: no Kafka, no clock, no table; `watson.agents.discover` keeps these values 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
+import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from watson.errors import Refused
 from watson.events import ImageDiscovered, JobState, ManifestSubmitted, Original, PartitionProgressed
 from watson.events.event import Message
 from watson.events.ids import image_key
+from watson.events.kept import from_kept, kept
 
 __all__ = ["Counts", "ImageMark", "JobMark", "Letter", "Part", "credit", "discovered", "image_mark_key", "patience"]
+
+_TICK = timedelta(microseconds=1)
+"""The least by which times of events differ."""
 
 
 class Counts(BaseModel):
@@ -99,10 +106,14 @@ class Counts(BaseModel):
 
 
 class Part(Counts):
-    """What a partition said last of a job: its ledger, how far it followed the retries, the newest accusation."""
+    """What a partition said last of a job: its ledger, how far it followed the retries, the newest accusation, who.
+
+    ``owner`` numbers the workers that had the partition, in their order.
+    """
 
     round: int = 0
     accusation: str = ""
+    owner: int = 0
 
     @classmethod
     def of(cls, event: PartitionProgressed) -> Part:
@@ -110,7 +121,13 @@ class Part(Counts):
         return cls(**{name: getattr(event, name) for name in cls.model_fields})
 
     def newer_than(self, other: Part) -> bool:
-        """Whether this was said after ``other``."""
+        """Whether this was said after ``other``.
+
+        A later owner counted anew, so its numbers hold even where they are smaller: it may have read a mark that a
+        worker believed dead had written over a newer one, and is about to make that good.
+        """
+        if self.owner != other.owner:
+            return self.owner > other.owner
         return self != other and self.not_before(other) and self.round >= other.round
 
 
@@ -133,6 +150,8 @@ class ImageMark(BaseModel):
         letter: the newest one that accused the deployment. Kept when the image is retried, so that a redelivery of it
             is known for what it is.
         event: the `ImageDiscovered` to send again, while in flight or quarantined for the deployment's fault.
+        unread: the same as a newer Watson kept it (its worker had the partition for a while, in a rolling upgrade). The
+            image counts as ever; to send it again is for the next worker that can read it.
         sent_at: seconds since 1970 of the last time it was sent.
         redrives: times it was sent again.
         retries: times it was quarantined for the deployment's fault and sent round again.
@@ -146,10 +165,32 @@ class ImageMark(BaseModel):
     end: Literal["catalogued", "quarantined"] | None = None
     letter: Letter | None = None
     event: ImageDiscovered | None = None
+    unread: dict[str, Any] | None = None
     sent_at: float = 0.0
     redrives: int = 0
     retries: int = 0
     round: int = 0
+
+    def to_bytes(self) -> bytes:
+        """As stored in the table; the event with its version."""
+        stored = self.model_dump(mode="json", exclude_defaults=True, exclude={"event", "unread"})
+        if self.event is not None:
+            stored["event"] = orjson.Fragment(kept(self.event))
+        elif self.unread is not None:
+            stored["event"] = self.unread
+        return orjson.dumps(stored)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ImageMark:
+        """From the table; an event of an older version is brought to today's."""
+        stored = orjson.loads(data)
+        event = stored.pop("event", None)
+        if event is None:
+            return cls.model_validate(stored)
+        try:
+            return cls.model_validate({**stored, "event": from_kept(event, ImageDiscovered)})
+        except Refused:  # nothing is lost: see `unread`
+            return cls.model_validate({**stored, "unread": event})
 
     @property
     def in_flight(self) -> bool:
@@ -160,6 +201,11 @@ class ImageMark(BaseModel):
     def accused(self) -> bool:
         """Quarantined, and that the deployment's fault."""
         return self.end == "quarantined" and self.letter is not None
+
+    @property
+    def retriable(self) -> bool:
+        """Whether a round of retries is to send it round again, if it was not yet retried in it."""
+        return self.accused and self.event is not None
 
     @property
     def counts(self) -> Counts:
@@ -182,20 +228,31 @@ class ImageMark(BaseModel):
     def on_discovered(self, event: ImageDiscovered, at: float, round_: int = 0) -> ImageMark:
         """The source lists it (again)."""
         if self.index is None:
-            kept = event if self.end is None or self.accused else None
-            return self.model_copy(update={"index": event.index, "event": kept, "sent_at": at, "round": round_})
+            again = event if self.end is None or self.accused else None
+            return self.model_copy(update={"index": event.index, "event": again, "sent_at": at, "round": round_})
         if event.index == self.index or event.index in self.repeats:
             return self
         return self.model_copy(update={"repeats": (*self.repeats, event.index)})
 
-    def on_end(self, end: Literal["catalogued", "quarantined"], letter: Letter | None = None) -> ImageMark:
-        """It left the chain; ``letter`` where that accuses the deployment."""
-        if self.end in (end, "catalogued"):
+    def on_catalogued(self) -> ImageMark:
+        """It is in the dataset."""
+        return self if self.end == "catalogued" else self._ended("catalogued", None)
+
+    def on_quarantined(self, time: datetime, accusation: str | None = None) -> ImageMark:
+        """A dead letter of that time says that it left the chain; ``accusation`` where that accuses the deployment.
+
+        A letter that is not newer than the one for which the image is retried is a late copy, of that or of an older
+        one. (Should a newer one be taken for such, since clocks differ, the image is overdue, and is tried again.)
+        """
+        letter = Letter(time=time, accusation=accusation) if accusation is not None else None
+        late = self.letter is not None and time <= self.letter.time
+        if late or (self.end is not None and not (self.accused and letter)):
             return self
-        if letter is not None and self.letter is not None and letter.time == self.letter.time:
-            return self  # the letter for which it is being retried, once more
-        kept = self.event if letter is not None else None
-        return self.model_copy(update={"end": end, "letter": letter, "event": kept})
+        return self._ended("quarantined", letter)
+
+    def _ended(self, end: Literal["catalogued", "quarantined"], letter: Letter | None) -> ImageMark:
+        again = {} if letter is not None else {"event": None, "unread": None}
+        return self.model_copy(update={"end": end, "letter": letter, **again})
 
     def on_retried(self, at: float, round_: int) -> ImageMark:
         """It was accused, and is sent round again."""
@@ -223,6 +280,26 @@ class JobMark(BaseModel):
     paused_in: Literal["listing", "draining"] = Field(default="listing", description="where a paused job goes on")
     resumes: int = 0
     round: int = Field(default=0, description="of the last `RetryRequested`")
+    said: AwareDatetime | None = Field(default=None, description="time of the last `JobChanged`")
+
+    def to_bytes(self) -> bytes:
+        """As stored in the table; the manifest with its version."""
+        stored = self.model_dump(mode="json", exclude={"manifest"})
+        return orjson.dumps({**stored, "manifest": orjson.Fragment(kept(self.manifest))})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> JobMark:
+        """From the table; a manifest of an older version is brought to today's.
+
+        Raises:
+            Refused: a newer Watson kept it.
+        """
+        stored = orjson.loads(data)
+        return cls.model_validate({**stored, "manifest": from_kept(stored["manifest"], ManifestSubmitted)})
+
+    def time_to_say(self, now: datetime) -> datetime:
+        """The time of the next `JobChanged`: now, but after the last one, whatever clock that was said by."""
+        return now if self.said is None else max(now, self.said + _TICK)
 
     @property
     def moving(self) -> bool:
