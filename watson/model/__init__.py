@@ -1,1 +1,1 @@
-"""Models: arrays in, masks out. Imports torch, as `watson.training` alone does besides; knows nothing of Kafka, S3 or Cassandra."""
+"""Models: arrays in, masks out; knows nothing of Kafka, S3 or Cassandra. Imports torch, as `watson.training` does."""
