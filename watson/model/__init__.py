@@ -1,1 +1,1 @@
-"""Models: arrays in, masks out. The only package that imports torch; knows nothing of Kafka, S3 or Cassandra."""
+"""Models: arrays in, masks out; knows nothing of Kafka, S3 or Cassandra. Imports torch, as `watson.training` does."""

@@ -22,18 +22,19 @@ STRIDE = 4
 class FpnHead(nn.Module):
     """The part that is trained: a pyramid over strides 32 to 8, and a slender last level, where most positions are."""
 
-    def __init__(self, channels: Sequence[int], outputs: int, width: int) -> None:
+    def __init__(self, channels: Sequence[int], outputs: int, width: int, dropout: float = 0.0) -> None:
         """Make the head with random weights of torch's generator.
 
         Args:
             channels: of the maps, finest first.
             outputs: background and categories.
             width: channels within the head; the last level has a third of them.
+            dropout: fraction of the channels of each level that are left out at random while the head is trained.
         """
         super().__init__()
         slender = max(1, width // 3)
         widths = [slender, *(width for _ in channels[1:])]
-        self.lateral = nn.ModuleList(_lateral(count, own) for count, own in zip(channels, widths, strict=True))
+        self.lateral = nn.ModuleList(_lateral(count, own, dropout) for count, own in zip(channels, widths, strict=True))
         self.smooth = nn.ModuleList([_smooth(slender), *(_separable(width) for _ in channels[1:])])
         self.narrow = nn.Conv2d(width, slender, 1)
         self.classify = nn.Conv2d(slender, outputs, 1)
@@ -84,8 +85,8 @@ def maps_of(backbone: nn.Module, pictures: Tensor) -> list[Tensor]:
     return list(maps.values()) if isinstance(maps, dict) else list(maps)
 
 
-def _lateral(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
+def _lateral(channels: int, width: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.Dropout2d(dropout))
 
 
 def _smooth(width: int) -> nn.Sequential:

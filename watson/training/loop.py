@@ -28,7 +28,9 @@ class HeadTraining:
 
     def __init__(self, channels: Sequence[int], categories: int, features: Features, options: TrainingOptions) -> None:
         torch.manual_seed(options.seed)
-        self._head = FpnHead(channels, 1 + categories, options.width).to(memory_format=torch.channels_last)
+        self._head = FpnHead(channels, 1 + categories, options.width, options.dropout).to(
+            memory_format=torch.channels_last
+        )
         self._optimizer = torch.optim.AdamW(
             self._head.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
@@ -66,6 +68,7 @@ class HeadTraining:
 
     def _train(self, epoch: int) -> float:
         random = np.random.default_rng([self._options.seed, epoch])
+        torch.manual_seed(int(random.integers(2**31)))  # of what is left out
         self._head.train()
         losses = []
         steps = math.ceil(self._features.pictures / self._options.batch)
