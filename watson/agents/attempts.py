@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,10 +16,16 @@ from watson import metrics
 from watson.errors import EmitFailed, PartitionRevoked, ReasonCode, Refused, Retriable
 from watson.settings import Settings
 
-__all__ = ["Attempts", "Failure"]
+__all__ = ["WORKING_ON", "Attempts", "Failure", "Place"]
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
+
+Place = tuple[str, int]
+"""Topic (without prefix) and partition."""
+
+WORKING_ON: ContextVar[Place | None] = ContextVar("WORKING_ON", default=None)
+"""Where the event came from that this task works on; None for a task that works on none."""
 
 _UNFORESEEN = 3
 """Tries of what failed by an exception that nobody foresaw: most likely a bug, which waiting does not cure."""
@@ -34,9 +42,9 @@ class Failure:
 
 @dataclass(slots=True)
 class Underway:
-    """What is being tried in this worker just now, pauses between tries included."""
+    """What is being tried in this worker just now, pauses between tries included: how many, by where it came from."""
 
-    events: int = 0
+    tries: Counter[Place | None] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +63,14 @@ class Attempts:
         """As the settings say."""
         return cls(role, settings.attempts, settings.backoff, settings.backoff_max, settings.attempt_timeout)
 
-    def busy(self) -> bool:
-        """Whether something is being tried. It ends by itself: each try has a time-out, and their number has an end."""
-        return self.underway.events > 0
+    def busy(self, place: Place | None = None) -> bool:
+        """Whether something is being tried. It ends by itself: each try has a time-out, and their number has an end.
+
+        Args:
+            place: ask only of events of that topic and partition.
+        """
+        tries = self.underway.tries
+        return tries.total() > 0 if place is None else tries[place] > 0
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
         """Call ``work`` until it returns, refuses, or has been tried ``most`` times.
@@ -68,11 +81,12 @@ class Attempts:
         Raises:
             PartitionRevoked, EmitFailed: from ``work``, at once.
         """
-        self.underway.events += 1
+        place = WORKING_ON.get()
+        self.underway.tries[place] += 1
         try:
             return await self._run(work)
         finally:
-            self.underway.events -= 1
+            self.underway.tries[place] -= 1
 
     async def _run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
         attempt = 0
