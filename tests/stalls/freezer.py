@@ -62,6 +62,17 @@ _WAYS = {
 
     CorrectedConsumer._drain_once = blocked
 """,
+    "slow": """
+    from watson.agents.chain import ChainLink
+    emit = ChainLink._emit
+
+    async def late(self, *args):
+        await asyncio.sleep(0.5)
+        await emit(self, *args)
+
+    ChainLink._emit = late
+    Path({mark!r}).write_text(str(os.getpid()))
+""",
 }
 
 
@@ -71,7 +82,8 @@ class Freezer:
     Args:
         folder: the test's.
         role: whose worker freezes.
-        way: ``all``: nothing is fetched; ``partition``: nothing of partition 0; ``loop``: the event loop is blocked.
+        way: ``all``: nothing is fetched; ``partition``: nothing of partition 0; ``loop``: the event loop is blocked;
+            ``slow``: it only takes its time, with each event.
     """
 
     def __init__(self, folder: Path, role: str, way: str = "all") -> None:

@@ -24,13 +24,16 @@ from tests.limits.flood import flood
 from tests.services import KafkaEndpoint
 from tests.services.process import tail, wait_until
 from tests.stalls.freezer import Freezer
+from watson.agents.ports import partition_of
 from watson.agents.topics import create_topics
+from watson.events import Event, encode
 from watson.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 STALL_SECONDS = 8
 PICTURES = 6
+SLOW_SECONDS = 0.5  # as `tests.stalls.freezer` has it
 
 
 def live(port: int) -> tuple[int, dict]:
@@ -62,13 +65,14 @@ class Frozen:
 
 
 @contextmanager
-def frozen(kafka: KafkaEndpoint, topic_prefix: str, folder: Path, way: str) -> Iterator[Frozen]:
+def frozen(kafka: KafkaEndpoint, topic_prefix: str, folder: Path, way: str, **more: str) -> Iterator[Frozen]:
     where = {"objects": f"file:{folder / 'objects'}", "catalogue": f"sqlite:{folder / 'catalogue.db'}"}
     settings = Settings(brokers=kafka.brokers, topic_prefix=topic_prefix, partitions=4, **where)
     asyncio.run(create_topics(settings))
     freezer = Freezer(folder, "catalogue", way)
     environment = {f"WATSON_{name.upper()}": str(getattr(settings, name)) for name in ("brokers", "topic_prefix")}
     environment |= {"WATSON_PARTITIONS": "4", "WATSON_STALL_TIMEOUT": str(STALL_SECONDS), **freezer.environment}
+    environment |= more
     worker = Worker("catalogue", "catalogue-0", environment, folder)
     try:
         assert wait_until(lambda: _has_frozen(worker, freezer), seconds=90), tail(worker.log)
@@ -111,6 +115,23 @@ def test_a_worker_of_which_one_partition_is_frozen_ends_with_75_though_the_other
         assert {frozen_one for frozen_one, *_ in counts} == {0}
         assert all(counts[-1][partition] > counts[0][partition] for partition in (1, 2, 3)), "the others had to go on"
         assert it.goes_on_after_a_restart(), tail(it.worker.log)
+
+
+@pytest.mark.services
+def test_a_worker_that_has_more_than_it_can_do_is_not_stalled(
+    kafka: KafkaEndpoint, topic_prefix: str, tmp_path: Path
+) -> None:
+    """What came last waits three times the time-out, in a partition that nothing else moves, and nothing tries it."""
+    with frozen(kafka, topic_prefix, tmp_path, "slow", WATSON_WINDOW="2") as it:
+        homes: list[list[Event]] = [[], [], [], []]
+        for event in map(it.backlog.segmented, range(600)):
+            homes[partition_of(encode(event, "/flood")[0], 4)].append(event)
+        first, last = homes[0][:100], homes[1][:5]
+        asyncio.run(flood(it.settings, [*first, *last]))
+        ended = len(first) * SLOW_SECONDS / 2
+        assert ended > 3 * STALL_SECONDS
+        assert wait_until(lambda: _committed(it.settings) == [100, 5, 0, 0], seconds=ended + 60), tail(it.worker.log)
+        assert it.worker.process.poll() is None
 
 
 def _committed(settings: Settings) -> list[int]:
