@@ -123,7 +123,7 @@ class Listings:
         return job.mark.state == "listing"
 
     async def _send(self, job: Job, entry: Entry, index: int) -> None:
-        await self._outbox.send(discovered(job.mark, entry.uri, entry.size, entry.etag, index))
+        await self._outbox.send(discovered(job.mark, entry, index))
 
     async def _credit(self, job: Job, *, sent: int) -> int:
         """Wait until at least one more image may be in flight; returns how many."""

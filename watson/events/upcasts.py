@@ -29,7 +29,13 @@ def model_registered_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "weights_size": 0, "configuration": {}, "base": "", "dataset": ""}
 
 
+def image_discovered_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
+    """It did not tell which directory a file must not lead out of."""
+    return {**data, "within": None}
+
+
 UPCASTS: dict[tuple[str, int], Upcast] = {
+    ("image-discovered", 1): image_discovered_v1_to_v2,
     ("partition-progressed", 1): partition_progressed_v1_to_v2,
     ("job-changed", 1): job_changed_v1_to_v2,
     ("model-registered", 1): model_registered_v1_to_v2,

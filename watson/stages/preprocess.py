@@ -30,11 +30,12 @@ _PLACES_PER_THREAD = 4
 class OriginalReader(Protocol):
     """Where originals come from."""
 
-    async def read(self, uri: str, limit: int) -> bytes:
+    async def read(self, uri: str, limit: int, within: str | None = None) -> bytes:
         """The original's bytes.
 
         Raises:
-            Refused: it is not there, may not be read, or has more than ``limit`` bytes.
+            Refused: it is not there, may not be read, is a file outside of the directory ``within``, or has more than
+                ``limit`` bytes.
             Retriable: the source is unavailable.
         """
         ...
@@ -125,7 +126,7 @@ class PreprocessStage:
         if self._threads is None:
             raise RuntimeError("PreprocessStage.open() was not called")
         async with self._places:  # the original's bytes are gone when the place is free again
-            data = await self._reader.read(event.original.uri, self._settings.max_bytes)
+            data = await self._reader.read(event.original.uri, self._settings.max_bytes, event.within)
             work = (data, event.options.long_side, self._settings.max_pixels)
             return await asyncio.get_running_loop().run_in_executor(self._threads, _work, *work)
 
