@@ -87,9 +87,7 @@ def _letter_rows(
         elif (id_, event["reason"]) not in indexed:
             yield Finding("letter-row-missing", job, str(event["uri"]), "not in the index by reason")
     said = {(id_, event["reason"]) for id_, telling in letters.items() for event in telling}
-    for id_, reason in sorted(
-        indexed - said
-    ):  # an earlier reason may stay: readers look whether the letter says so still
+    for id_, reason in sorted(indexed - said):  # an earlier one may stay: readers look whether the letter says so still
         yield Finding("letter-index-stranger", job, id_, f"no letter in the log says {reason}")
 
 
