@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -16,7 +17,7 @@ from watson import metrics
 from watson.errors import EmitFailed, PartitionRevoked, ReasonCode, Refused, Retriable
 from watson.settings import Settings
 
-__all__ = ["WORKING_ON", "Attempts", "Failure", "Place"]
+__all__ = ["WORKING_ON", "Attempts", "Failure", "Place", "Underway"]
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
@@ -42,9 +43,23 @@ class Failure:
 
 @dataclass(slots=True)
 class Underway:
-    """What is being tried in this worker just now, pauses between tries included: how many, by where it came from."""
+    """Work that may take long and ends by itself, such as tries, with the pauses between them; by where it came from."""
 
-    tries: Counter[Place | None] = field(default_factory=Counter)
+    works: Counter[Place | None] = field(default_factory=Counter)
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """What this task does in the block has an end: every wait in it has a limit, and their number has one."""
+        place = WORKING_ON.get()
+        self.works[place] += 1
+        try:
+            yield
+        finally:
+            self.works[place] -= 1
+
+    def busy(self, place: Place | None = None) -> bool:
+        """Whether there is any; on an event of that topic and partition, where it is given."""
+        return self.works.total() > 0 if place is None else self.works[place] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +84,7 @@ class Attempts:
         Args:
             place: ask only of events of that topic and partition.
         """
-        tries = self.underway.tries
-        return tries.total() > 0 if place is None else tries[place] > 0
+        return self.underway.busy(place)
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
         """Call ``work`` until it returns, refuses, or has been tried ``most`` times.
@@ -81,12 +95,8 @@ class Attempts:
         Raises:
             PartitionRevoked, EmitFailed: from ``work``, at once.
         """
-        place = WORKING_ON.get()
-        self.underway.tries[place] += 1
-        try:
+        with self.underway.work():
             return await self._run(work)
-        finally:
-            self.underway.tries[place] -= 1
 
     async def _run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
         attempt = 0

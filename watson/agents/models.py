@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from watson.agents.attempts import Attempts, Failure, Place
+from watson.agents.attempts import Attempts, Failure
 from watson.agents.replay import replay
 from watson.errors import ReasonCode, Refused
 from watson.events import Event, ModelRegistered, ModelWithdrawn, decode
@@ -54,10 +54,6 @@ class ModelResolver:
         if isinstance(result, Failure):
             raise Refused(result.code, result.message)
         return result
-
-    def busy(self, place: Place | None = None) -> bool:
-        """Whether something is being resolved; for an event of that topic and partition, where it is given."""
-        return self._attempts.busy(place)
 
     async def _registered(self, reference: str) -> Resolved:
         model = choose(reference, await registered_models(self._settings))

@@ -85,7 +85,7 @@ class Reader:
         await self._connection.open()
         return await self._connection.get(place.bucket, place.key, limit)
 
-    def _read_file(self, path: str, limit: int, within: str | None) -> bytes:
+    def _read_file(self, path: str, limit: int, within: str | None = None) -> bytes:
         real = allowed_path(path, self._settings)
         return _read_file(path, real, limit, lambda descriptor: check_opened(path, descriptor, self._settings, within))
 
