@@ -43,7 +43,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Underway:
-    """Work that may take long and ends by itself, such as tries, with the pauses between them; by where it came from."""
+    """Work that may take long and ends by itself, such as tries and the pauses between them; by where it came from."""
 
     works: Counter[Place | None] = field(default_factory=Counter)
 

@@ -22,13 +22,15 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NOBODYS = (
-    # "Global" for the module ipaddress, and yet a way into a provider's inside.
+    # "Global" for the module ipaddress, and yet no server's on the internet, or a way into a provider's inside.
     # Source: learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
     # Azure's WireServer, which gives a virtual machine its settings and certificates.
     ipaddress.IPv4Network("168.63.129.16/32"),
     # Source: RFC 6890, section 2.2.2: IETF protocol assignments. Of these 192.0.0.192 is Oracle Cloud's former metadata
     # service; Python 3.11 takes only a part of the network for private.
     ipaddress.IPv4Network("192.0.0.0/24"),
+    # Source: RFC 7526, section 5: relays of 6to4, no longer to be used.
+    ipaddress.IPv4Network("192.88.99.0/24"),
 )
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
 
