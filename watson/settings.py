@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     stop_timeout: Seconds = Field(10.0, description="seconds from SIGTERM until the process ends, whatever it does")
     broker_wait: Seconds = Field(60.0, description="seconds to keep trying a broker that is away at the start")
     stall_timeout: Seconds = Field(
-        60.0, description="lag, no progress and nothing being tried for so long: the worker ends with code 75"
+        60.0, description="a partition with lag, no progress and no tries for so long: the worker ends with code 75"
     )
 
     # where things are kept

@@ -11,7 +11,7 @@ from tests.agents.fakes import MemoryMarks, record_of
 from tests.agents.kept import as_kept_before, as_kept_later, renamed_since
 from watson.agents.job import Job
 from watson.agents.ports import partition_of
-from watson.errors import ReasonCode, RecordTooLarge, Refused
+from watson.errors import EmitFailed, ReasonCode, RecordTooLarge, Refused
 from watson.events import (
     REDRIVE,
     REPAIR,
@@ -204,15 +204,59 @@ async def test_a_cancelled_job_sends_no_more_images(tmp_path, pictures):
     line = Line(tmp_path)
     await line.start()
     await line.submit(manifest(pictures))
-    while len(line.sent()) < 4:  # as many as the credit allows: nothing is on its way
-        await line.turn(end=False)
-    before = len(line.sent())
-    home = partition_of(b"job", PARTITIONS)
-    await line.board.handle(record_of(JobCancelled(job="job"), partition=home), JobCancelled(job="job"))
-    for _ in range(5):
-        await line.turn()
-    assert len(line.sent()) == before
+    async with asyncio.timeout(30):
+        while len(line.sent()) < line.settings.credit_min:  # its listing is opened in a thread: on its own time
+            await line.turn(end=False)
+    before = line.sent()
+    listing = line.listings._tasks["job"]
+    await line.submit(JobCancelled(job="job"))
+    async with asyncio.timeout(30):
+        while not listing.done():  # the images that were sent end, so there is credit for more
+            await line.turn()
+    assert line.sent() == before
+    assert len(before) < 20
     assert line.log.events(JobChanged)[-1].state == "cancelled"
+
+
+async def test_a_job_that_could_not_be_said_is_not_kept_and_so_is_said_when_its_manifest_comes_again(
+    tmp_path, pictures
+):
+    """Kept first, it would be a known job at the redelivery, and no row of it would ever be written."""
+    line = Line(tmp_path)
+    await line.start()
+    event = manifest(pictures)
+    emit = line.log.emit
+
+    async def all_but_jobs(topic, *record):  # its model is announced before it
+        if topic == "jobs":
+            raise EmitFailed("jobs: not acknowledged")
+        await emit(topic, *record)
+
+    line.log.emit = all_but_jobs
+    with pytest.raises(EmitFailed):
+        await line.submit(event)
+    assert line.job_marks.parts.get(partition_of(b"job", PARTITIONS), {}) == {}
+    heir = Line(tmp_path, marks=(line.images, line.job_marks))
+    await heir.start()
+    assert await heir.submit(event) == "emitted"
+    assert next(changed.state for changed in heir.log.events(JobChanged)) == "listing"
+    await heir.listings.close()
+
+
+async def test_a_change_that_could_not_be_said_is_said_by_the_heir(tmp_path, pictures):
+    line = Line(tmp_path)
+    await line.start()
+    await line.submit(manifest(pictures))
+    line.log.failure = EmitFailed("jobs: not acknowledged")
+    cancel = JobCancelled(job="job")
+    with pytest.raises(EmitFailed):
+        await line.submit(cancel)
+    await line.listings.close()
+    heir = Line(tmp_path, marks=(line.images, line.job_marks))
+    await heir.start()
+    assert await heir.submit(cancel) == "emitted"
+    assert heir.log.events(JobChanged)[-1].state == "cancelled"
+    await heir.listings.close()
 
 
 async def test_a_cancellation_that_comes_again_after_the_job_was_submitted_again_cancels_nothing(tmp_path, pictures):

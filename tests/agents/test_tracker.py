@@ -210,6 +210,23 @@ async def test_an_image_that_never_ends_is_quarantined_with_the_stage_where_it_v
     assert numbers(await line.said()) == (1, 1, 0, 1)
 
 
+async def test_a_new_owner_goes_on_counting_how_often_an_image_was_sent_again(clock):
+    """Else an image that never ends would be sent again for ever, by a line whose workers change now and then."""
+    line = await yard(redrives=3)
+    await line.take(discovered(0))
+    headers = []
+    for _ in range(4):
+        clock.now += 100_000
+        heir = Yard(line.marks, redrives=3)
+        await heir.tracker.assign(2)
+        clock.now += 100_000
+        await heir.tracker.redrive_overdue()
+        headers += [record.header(REDRIVE) for record in heir.log.records if record.topic == "image-discovered"]
+    assert headers == ["1", "2", "3"]
+    (letter,) = heir.log.events(ImageQuarantined)
+    assert (letter.reason, letter.attempts) == (ReasonCode.VANISHED, 4)
+
+
 async def test_an_image_that_ended_is_never_sent_again(clock):
     line = await yard()
     await line.take(discovered(0), catalogued(0))

@@ -63,7 +63,7 @@ def _catalogued(evidence: Evidence, head: dict[str, Any], original: bytes) -> No
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG")
     masks = [_mask(index, *region) for index, region in enumerate(regions(pixels))]
-    stored = gzip.compress(json.dumps({"masks": masks}).encode())
+    stored = gzip.compress(json.dumps({"masks": masks}).encode(), mtime=0)  # jobs share it: the same each time
     names = {f"preprocessed/{head['image_key']}.png": out.getvalue(), f"masks/{head['image_key']}.json.gz": stored}
     evidence.objects.update(names)
     picture, file = names
@@ -88,7 +88,8 @@ def _catalogued(evidence: Evidence, head: dict[str, Any], original: bytes) -> No
     key = uuid.UUID(head["image_key"])
     evidence.rows["images"].append({"job": head["job"], "image_key": key, "event": _stored(event)})
     for mask in entered:
-        evidence.rows["masks"].append({"job": head["job"], "image_key": key, "mask": json.dumps(mask)})
+        row = {"job": head["job"], "category": mask["category"], "image_key": key, "mask_index": mask["index"]}
+        evidence.rows["masks"].append({**row, "mask": json.dumps(mask)})
 
 
 def _mask(index: int, category: str, share: float, pixels: Any) -> dict[str, Any]:

@@ -40,13 +40,18 @@ def stock_classes() -> None:
                 self._recovery = StockRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
             return self._recovery
 
+    class StockConsumer(driver.Consumer):
+        """Stock, with the number that the watchdog looks at."""
+
+        fetches = 0
+
     class StockSensor(Sensor):
         """Nothing ends the worker when a record could not be sent."""
 
         def __init__(self, _app: Any) -> None:
             super().__init__()
 
-    transport.CorrectedTransport.Consumer = driver.Consumer
+    transport.CorrectedTransport.Consumer = StockConsumer
     transport.CorrectedTransport.Producer = driver.Producer
     transport.CorrectedStream = Stream
     transport.CorrectedTableManager = StockTableManager

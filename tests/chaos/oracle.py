@@ -9,32 +9,18 @@ import base64
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from tests.chaos.evidence import Evidence, LogRecord
+from tests.chaos.finding import Event, Finding, events, uri_of
 from tests.chaos.pictures import Expected
+from tests.chaos.rows import row_findings
 from tests.chaos.truth import image_findings
 
 __all__ = ["Finding", "judge", "judge_log", "repeated"]
 
-Event = dict[str, Any]
-
 _CHAIN = ("image-discovered", "preprocessed", "segmented", "catalogued")
+_BETWEEN = ("preprocessed", "segmented")
 _MAY_DIFFER = ("time", "segmented_at", "index")  # between two tellings of one event
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is off."""
-
-    kind: str
-    job: str
-    what: str
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}  {self.job}  {self.what}  {self.detail}".rstrip()
 
 
 def judge(expected: Iterable[Expected], originals: dict[str, bytes], evidence: Evidence) -> list[Finding]:
@@ -49,7 +35,7 @@ def judge(expected: Iterable[Expected], originals: dict[str, bytes], evidence: E
     found = judge_log(jobs, evidence)
     found += _objects(originals, evidence)
     for job in jobs:
-        found += _catalogue(job, evidence)
+        found += row_findings(job, evidence)
     return found
 
 
@@ -57,7 +43,8 @@ def judge_log(jobs: list[Expected], evidence: Evidence) -> list[Finding]:
     """What the log alone shows."""
     found = [*_strangers(jobs, evidence), *_contradictions(evidence), *_mask_ids(evidence), *_letters(evidence)]
     for job in jobs:
-        found += [*_ledger(job, evidence), *_indices(job, evidence), *_job_state(job, evidence)]
+        found += [*_ledger(job, evidence), *_stages(job, evidence)]
+        found += [*_indices(job, evidence), *_job_state(job, evidence)]
     return found
 
 
@@ -66,17 +53,17 @@ def judge_log(jobs: list[Expected], evidence: Evidence) -> list[Finding]:
 
 def _indices(job: Expected, evidence: Evidence) -> Iterator[Finding]:
     """An image stands in the listing where its event says."""
-    for event in _events(evidence, "image-discovered", job.job):
-        if job.entries[event["index"] : event["index"] + 1] != (_uri(event),):
-            yield Finding("index-wrong", job.job, _uri(event), f"it is not entry {event['index']} of the listing")
+    for event in events(evidence, "image-discovered", job.job):
+        if job.entries[event["index"] : event["index"] + 1] != (uri_of(event),):
+            yield Finding("index-wrong", job.job, uri_of(event), f"it is not entry {event['index']} of the listing")
 
 
 def _ledger(job: Expected, evidence: Evidence) -> Iterator[Finding]:
     """Every image of the source is discovered, and ends as it must: once."""
-    discovered = {_uri(event) for event in _events(evidence, "image-discovered", job.job)}
-    catalogued = {_uri(event) for event in _events(evidence, "catalogued", job.job)}
+    discovered = {uri_of(event) for event in events(evidence, "image-discovered", job.job)}
+    catalogued = {uri_of(event) for event in events(evidence, "catalogued", job.job)}
     reasons: dict[str, set[str]] = defaultdict(set)
-    for event in _events(evidence, "dead-letters", job.job):
+    for event in events(evidence, "dead-letters", job.job):
         reasons[event["uri"]].add(event["reason"])
     for uri in sorted(set(job.ends) - discovered):
         yield Finding("not-discovered", job.job, uri)
@@ -92,6 +79,14 @@ def _ledger(job: Expected, evidence: Evidence) -> Iterator[Finding]:
             yield Finding("wrong-end", job.job, uri, f"{said} where {sorted(wanted) or 'catalogued'} is right")
         elif not reasons[uri] <= wanted:
             yield Finding("wrong-reason", job.job, uri, f"{sorted(reasons[uri])}, not {sorted(wanted)}")
+
+
+def _stages(job: Expected, evidence: Evidence) -> Iterator[Finding]:
+    """What was catalogued went through every stage, by what the log says."""
+    catalogued = {uri_of(event) for event in events(evidence, "catalogued", job.job)}
+    for topic in _BETWEEN:
+        for uri in sorted(catalogued - {uri_of(event) for event in events(evidence, topic, job.job)}):
+            yield Finding("stage-missing", job.job, uri, f"catalogued, and not {topic}")
 
 
 def _strangers(jobs: list[Expected], evidence: Evidence) -> Iterator[Finding]:
@@ -110,7 +105,7 @@ def _contradictions(evidence: Evidence) -> Iterator[Finding]:
             content = json.dumps({k: v for k, v in event.items() if k not in _MAY_DIFFER}, sort_keys=True)
             place = (record.topic, record.header("ce_id") or "")
             if said.setdefault(place, content) != content:
-                yield Finding("contradiction", event["job"], _uri(event), f"{record.topic}: one id, two contents")
+                yield Finding("contradiction", event["job"], uri_of(event), f"{record.topic}: one id, two contents")
     ids: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for (topic, id_), content in said.items():
         event = json.loads(content)
@@ -128,15 +123,15 @@ def _mask_ids(evidence: Evidence) -> Iterator[Finding]:
         here = [mask["mask_id"] for mask in event["masks"]]
         for mask_id, times in Counter(here).items():
             if times > 1:
-                yield Finding("mask-twice", event["job"], _uri(event), f"mask {mask_id} twice in one image")
+                yield Finding("mask-twice", event["job"], uri_of(event), f"mask {mask_id} twice in one image")
         for mask in event["masks"]:
             place = (event["image_key"], mask["index"])
             if owners.setdefault(mask["mask_id"], place) != place:
-                yield Finding("mask-twice", event["job"], _uri(event), f"mask {mask['mask_id']} is elsewhere too")
+                yield Finding("mask-twice", event["job"], uri_of(event), f"mask {mask['mask_id']} is elsewhere too")
 
 
 def _letters(evidence: Evidence) -> Iterator[Finding]:
-    """The record in a dead letter is the record at that place of the log, byte for byte."""
+    """The record in a dead letter is the record at that place of the log, byte for byte, and is of its picture."""
     places = {(record.topic, record.partition, record.offset): record for record in evidence.log}
     for record in evidence.of("dead-letters"):
         event = record.event
@@ -146,6 +141,13 @@ def _letters(evidence: Evidence) -> Iterator[Finding]:
         if original is None or kept != (original.key, original.value, original.headers):
             where = f"{failed['topic']}/{failed['partition']}/{failed['offset']}"
             yield Finding("letter-altered", str(event["job"]), str(event["uri"]), f"not what stands at {where}")
+        elif event["image_key"] is not None and _image(original.event) != _image(event):
+            yield Finding("letter-of-another", str(event["job"]), str(event["uri"]), f"holds {_image(original.event)}")
+
+
+def _image(event: Event) -> tuple[str, str, str]:
+    """Whose it is: of an event of the chain, or of a letter."""
+    return event["job"], event["image_key"], str(event["uri"]) if "uri" in event else uri_of(event)
 
 
 def _job_state(job: Expected, evidence: Evidence) -> Iterator[Finding]:
@@ -162,110 +164,18 @@ def _job_state(job: Expected, evidence: Evidence) -> Iterator[Finding]:
 
 
 def _objects(originals: dict[str, bytes], evidence: Evidence) -> Iterator[Finding]:
-    looked_at: set[tuple[str, str]] = set()
+    looked_at: set[str] = set()
     for record in evidence.of("catalogued"):
         event = record.event
-        place = (event["masks_object"], json.dumps(event["masks"]))
-        if place in looked_at:  # jobs share masks, and records are repeated
+        said = json.dumps([event[name] for name in ("original", "normalised", "masks_object", "masks_sha256", "masks")])
+        if said in looked_at:  # jobs share pictures and masks, and records are repeated; what they say is looked at
             continue
-        looked_at.add(place)
-        for kind, detail in image_findings(event, originals.get(_uri(event)), evidence.objects):
-            yield Finding(kind, event["job"], _uri(event), detail)
-
-
-# ------------------------------------------------------------------ the catalogue
-
-
-def _catalogue(job: Expected, evidence: Evidence) -> Iterator[Finding]:
-    rows = {table: [row for row in found if row["job"] == job.job] for table, found in evidence.rows.items()}
-    newest: dict[str, Event] = {}
-    for event in _events(evidence, "catalogued", job.job):
-        before = newest.get(event["image_key"])
-        if before is None or event["time"] > before["time"]:
-            newest[event["image_key"]] = event
-    yield from _image_rows(job.job, newest, rows["images"])
-    yield from _mask_rows(job.job, newest, rows["masks"])
-    yield from _letter_rows(job.job, evidence, rows["dead_letters"], rows["dead_letters_by_reason"])
-    yield from _counts(job, rows["job_counts"])
-    states = [json.loads(row["event"])["data"] for row in rows["jobs"] if row["event"]]
-    if [(state["state"], state["listed"]) for state in states] != [("complete", len(job.entries))]:
-        said = [(state["state"], state["listed"]) for state in states]
-        yield Finding("job-row-differs", job.job, "jobs", f"{said}, not complete with {len(job.entries)} entries")
-
-
-def _image_rows(job: str, newest: dict[str, Event], rows: list[dict[str, Any]]) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for row in rows:
-        event = json.loads(row["event"])["data"]
-        key = str(row["image_key"])
-        if key in seen:
-            yield Finding("row-twice", job, _uri(event))
-        elif key not in newest:
-            yield Finding("row-stranger", job, _uri(event), "no such event in the log")
-        elif event != newest[key]:
-            yield Finding("row-differs", job, _uri(event), "not what the newest event says")
-        seen.add(key)
-    for key in sorted(set(newest) - seen):
-        yield Finding("row-missing", job, _uri(newest[key]))
-
-
-def _mask_rows(job: str, newest: dict[str, Event], rows: list[dict[str, Any]]) -> Iterator[Finding]:
-    stored: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        stored[str(row["image_key"])].append(json.loads(row["mask"]))
-    for key in sorted(set(stored) | set(newest)):
-        said = newest[key]["masks"] if key in newest else []
-        if sorted(stored[key], key=_by_index) != sorted(said, key=_by_index):
-            yield Finding("mask-rows-differ", job, key, f"{len(stored[key])} rows, {len(said)} in the event")
-
-
-def _letter_rows(
-    job: str, evidence: Evidence, rows: list[dict[str, Any]], by_reason: list[dict[str, Any]]
-) -> Iterator[Finding]:
-    letters: dict[str, list[Event]] = defaultdict(list)
-    for record in evidence.of("dead-letters"):
-        if record.event["job"] == job:
-            letters[record.header("ce_id") or ""].append(record.event)
-    catalogued = {event["image_key"] for event in _events(evidence, "catalogued", job)}
-    stored = {str(row["id"]): row for row in rows}
-    for id_ in sorted(set(letters) - set(stored)):
-        yield Finding("letter-row-missing", job, str(letters[id_][0]["uri"]))
-    indexed = {(str(row["id"]), row["reason"]) for row in by_reason}
-    for id_, row in stored.items():
-        event = json.loads(row["event"])["data"]
-        if event not in letters[id_]:
-            yield Finding("letter-row-stranger", job, str(event["uri"]), "no such event in the log")
-        elif row["resolved"] != (event["image_key"] in catalogued):
-            yield Finding("letter-row-differs", job, str(event["uri"]), f"resolved is {row['resolved']}")
-        elif (id_, event["reason"]) not in indexed:
-            yield Finding("letter-row-missing", job, str(event["uri"]), "not in the index by reason")
-
-
-def _counts(job: Expected, rows: list[dict[str, Any]]) -> Iterator[Finding]:
-    good = sum(not end for end in job.ends.values())
-    wanted = {"discovered": len(job.ends), "preprocessed": good, "segmented": good, "catalogued": good}
-    wanted["quarantined"] = len(job.ends) - good
-    said: Counter[str] = Counter()
-    for row in rows:
-        said[row["stage"]] += row["count"]
-    for stage, number in wanted.items():
-        if said[stage] != number:
-            yield Finding("count-wrong", job.job, stage, f"{said[stage]}, not {number}")
+        looked_at.add(said)
+        for kind, detail in image_findings(event, originals.get(uri_of(event)), evidence.objects):
+            yield Finding(kind, event["job"], uri_of(event), detail)
 
 
 # ------------------------------------------------------------------ reading events
-
-
-def _events(evidence: Evidence, topic: str, job: str) -> Iterator[Event]:
-    return (event for record in evidence.of(topic) if (event := record.event)["job"] == job)
-
-
-def _uri(event: Event) -> str:
-    return str(event["original"]["uri"])
-
-
-def _by_index(mask: dict[str, Any]) -> int:
-    return int(mask["index"])
 
 
 def _bytes(text: str | None) -> bytes | None:

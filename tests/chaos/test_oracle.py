@@ -174,10 +174,53 @@ def resolve_a_letter(evidence: Evidence) -> None:
     evidence.rows["dead_letters"][0]["resolved"] = True
 
 
+def second_of_two_jobs(**members: Any) -> Callable[[Evidence], None]:
+    """What the second job says of a picture that it shares with the first is something else; its row says so too."""
+
+    def plant(evidence: Evidence) -> None:
+        shared = {r.event["image_key"] for r in evidence.of("catalogued") if r.event["job"] == "bucket"}
+        place = next(
+            place
+            for place, record in enumerate(evidence.log)
+            if (record.topic, record.event["job"]) == ("catalogued", "list") and record.event["image_key"] in shared
+        )
+        before = evidence.log[place].event
+        changed = {name: {**before[name], **value} for name, value in members.items()}
+        evidence.log[place] = altered(evidence.log[place], **changed)
+        for row in evidence.rows["images"]:
+            if row["job"] == "list" and str(row["image_key"]) == before["image_key"]:
+                row["event"] = json.dumps({"version": 1, "data": evidence.log[place].event})
+        evidence.objects.setdefault("preprocessed/nowhere.png")
+
+    return plant
+
+
+def change_rows(table: str, **members: Any) -> Callable[[Evidence], None]:
+    """A column of all rows, by which they are read, is another than their event says."""
+
+    def plant(evidence: Evidence) -> None:
+        for row in evidence.rows[table]:
+            row.update(members)
+
+    return plant
+
+
+def hold_anothers_record(evidence: Evidence) -> None:
+    """A letter holds what failed of another picture, byte for byte; its row says the same."""
+    one, other = [place for place, record in enumerate(evidence.log) if record.topic == "dead-letters"][:2]
+    before = evidence.log[one].event
+    evidence.log[one] = altered(evidence.log[one], failed=evidence.log[other].event["failed"])
+    for row in evidence.rows["dead_letters"]:
+        if json.loads(row["event"])["data"] == before:
+            row["event"] = json.dumps({"version": 1, "data": evidence.log[one].event})
+
+
 PLANTED: list[tuple[Callable[[Evidence], None], str]] = [
     (drop("image-discovered"), "not-discovered"),
     (drop("catalogued"), "missing"),
     (drop("dead-letters"), "missing"),
+    (drop("preprocessed"), "stage-missing"),
+    (drop("segmented"), "stage-missing"),
     (change("catalogued", job="nobody"), "stranger"),
     (change("image-discovered", original={"uri": "s3://bucket/photographs/else.png"}), "stranger"),
     (change("image-discovered", index=999), "index-wrong"),
@@ -187,11 +230,15 @@ PLANTED: list[tuple[Callable[[Evidence], None], str]] = [
     (say_twice("segmented", model="another"), "contradiction"),
     (share_a_mask_id, "mask-twice"),
     (alter_a_letter, "letter-altered"),
+    (hold_anothers_record, "letter-of-another"),
     (change("jobs", state="draining"), "job-state"),
     (change("jobs", listed=1), "job-state"),
     (drop("jobs"), "job-state"),
     (lose_an_object, "object-missing"),
     (alter_an_object, "object-altered"),
+    (second_of_two_jobs(normalised={"object": "preprocessed/nowhere.png", "sha256": "0" * 64}), "object-missing"),
+    (second_of_two_jobs(normalised={"sha256": "0" * 64}), "object-altered"),
+    (second_of_two_jobs(original={"sha256": "1" * 64}), "picture-wrong"),
     (rewrite_masks(swap_pixels), "masks-wrong"),
     (rewrite_masks(lambda masks: masks.pop() and None), "masks-wrong"),
     (rewrite_masks(lambda masks: masks[0].update(score=0.5)), "masks-wrong"),
@@ -202,9 +249,13 @@ PLANTED: list[tuple[Callable[[Evidence], None], str]] = [
     (alter_a_row, "row-differs"),
     (drop_row("masks"), "mask-rows-differ"),
     (a_row_too_many("masks"), "mask-rows-differ"),
+    (change_rows("masks", category="elsewhere"), "mask-row-misplaced"),
+    (change_rows("masks", mask_index=99), "mask-row-misplaced"),
     (drop_row("dead_letters"), "letter-row-missing"),
     (drop_row("dead_letters_by_reason"), "letter-row-missing"),
     (a_row_too_many("dead_letters", id="another"), "letter-row-stranger"),
+    (a_row_too_many("dead_letters_by_reason", id="another"), "letter-index-stranger"),
+    (a_row_too_many("dead_letters_by_reason", reason="vanished"), "letter-index-stranger"),
     (resolve_a_letter, "letter-row-differs"),
     (miscount, "count-wrong"),
     (drop_row("job_counts"), "count-wrong"),
@@ -217,6 +268,21 @@ def test_a_planted_error_is_found(made: Made, plant: Callable[[Evidence], None],
     evidence = deepcopy(made[1])
     plant(evidence)
     assert kind in kinds(made, evidence)
+
+
+def test_a_letter_whose_reason_changed_may_leave_its_old_entry_in_the_index(made: Made) -> None:
+    """As the schema says: readers look whether the letter still says so."""
+    evidence = deepcopy(made[1])
+    place = first(evidence, "dead-letters", "folder")
+    record = evidence.log[place]
+    others = sorted(
+        {reason for job in made[0].jobs for end in job.ends.values() for reason in end} - {record.event["reason"]}
+    )
+    earlier = altered(record, reason=others[0], time="2026-03-14T11:00:00Z")
+    evidence.log.append(replace(earlier, offset=len(evidence.log)))
+    entry = next(r for r in evidence.rows["dead_letters_by_reason"] if str(r["id"]) == record.header("ce_id"))
+    evidence.rows["dead_letters_by_reason"].append({**entry, "reason": others[0]})
+    assert kinds(made, evidence) == {"wrong-reason"}, "the earlier letter itself was wrong, and nothing else is"
 
 
 def test_an_original_that_was_read_wrongly_is_found(made: Made) -> None:

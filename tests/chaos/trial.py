@@ -78,6 +78,15 @@ class Trial:
         youngest = max(worker.started_at for worker in self.scene.crew.workers.values())
         return now - max(since, youngest) > seconds
 
+    def has_read_all(self, seconds: float = 30.0) -> bool:
+        """Whether every stage has committed all that there is: what is missing then is lost, and not only late."""
+        return wait_until(lambda: self.scene.progress.unread(_INPUTS) == 0, seconds=seconds)
+
+    def redriven(self) -> int:
+        """Images that were sent again because they had not ended."""
+        log = self.scene.evidence(catalogue=False).of("image-discovered")
+        return len({record.key for record in log if record.header("redrive")})
+
     def findings(self) -> list[Finding]:
         """What the oracle says of the log."""
         return judge_log(self.scene.sources.jobs, self.scene.evidence(catalogue=False))

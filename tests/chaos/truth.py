@@ -64,7 +64,12 @@ def _pixels(data: bytes) -> np.ndarray[Any, Any]:
 def _picture(event: dict[str, Any], original: bytes, normalised: bytes) -> Iterator[tuple[str, str]]:
     if hashlib.sha256(original).hexdigest() != event["original"]["sha256"]:
         yield "picture-wrong", "the sha256 of the original is another"
-    before, after = _pixels(original), _pixels(normalised)
+    try:
+        before = _pixels(original)
+    except (OSError, SyntaxError) as exc:  # SyntaxError: Pillow's, of a damaged PNG
+        yield "picture-wrong", f"the original is no picture: {exc}"
+        return
+    after = _pixels(normalised)
     if before.shape != after.shape:
         yield "picture-wrong", f"{after.shape}, not {before.shape}"
         return

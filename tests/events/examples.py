@@ -90,7 +90,7 @@ EXAMPLES: dict[str, Event] = {
             owner=1_773_500_966_535,
         ),
         RetryRequested(time=TIME, job=JOB, partition=5, round=1),
-        ImageDiscovered(**_IMAGE, original=FOUND, index=17, model=MODEL, options=OPTIONS),
+        ImageDiscovered(**_IMAGE, original=FOUND, within="file:///photos", index=17, model=MODEL, options=OPTIONS),
         ImagePreprocessed(**_IMAGE, original=ORIGINAL, normalised=NORMALISED, model=MODEL, options=OPTIONS),
         ImageSegmented(
             **_IMAGE, original=ORIGINAL, normalised=NORMALISED, model=MODEL, weights_sha256=WEIGHTS_SHA,
@@ -131,6 +131,7 @@ EXAMPLES: dict[str, Event] = {
 }  # fmt: skip
 
 OLD: dict[tuple[str, int], Event] = {
+    ("image-discovered", 1): EXAMPLES["image-discovered"].model_copy(update={"within": None}),
     ("partition-progressed", 1): EXAMPLES["partition-progressed"].model_copy(
         update={"accused": 0, "retried": 0, "round": 0, "accusation": "", "owner": 0}
     ),

@@ -54,7 +54,7 @@ def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
         ("ce_specversion", b"1.0"),
         ("ce_id", str(event.id).encode()),
         ("ce_source", b"/watson/discover"),
-        ("ce_type", b"watson.image-discovered.v1"),
+        ("ce_type", b"watson.image-discovered.v2"),
         ("ce_time", b"2026-03-14T15:09:26.535897+00:00"),
         ("content-type", b"application/json"),
         ("redrive", b"2"),
@@ -99,10 +99,10 @@ def test_of_two_headers_of_one_name_the_last_counts() -> None:
 
 
 def test_a_newer_version_is_refused_and_the_message_says_to_upgrade() -> None:
-    newer = record_of(EXAMPLES["image-discovered"], headers=(("ce_type", b"watson.image-discovered.v2"),))
+    newer = record_of(EXAMPLES["image-discovered"], headers=(("ce_type", b"watson.image-discovered.v3"),))
     refused = refusal(newer)
     assert refused.code is ReasonCode.UNSUPPORTED_VERSION
-    assert "version 2" in str(refused)
+    assert "version 3" in str(refused)
     assert "upgrade" in str(refused)
 
 
@@ -114,7 +114,7 @@ def test_a_newer_version_is_refused_and_the_message_says_to_upgrade() -> None:
         b"watson.image-segmented.v1",  # an event of another topic
         b"watson.image-discovered",
         b"watson.image-discovered.v0",
-        b"watson.image-discovered.v1\n",
+        b"watson.image-discovered.v2\n",
         b"watson.image-discovered.v" + b"9" * 50,
         b"\xff\xfe",
     ],
@@ -122,7 +122,7 @@ def test_a_newer_version_is_refused_and_the_message_says_to_upgrade() -> None:
 def test_an_unknown_type_is_refused_and_the_known_ones_are_named(ce_type: bytes) -> None:
     refused = refusal(record_of(EXAMPLES["image-discovered"], headers=(("ce_type", ce_type),)))
     assert refused.code is ReasonCode.UNDECODABLE_EVENT
-    assert "watson.image-discovered.v1" in str(refused)
+    assert "watson.image-discovered.v2" in str(refused)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class Backlog:
 
     def of_each_role(self, images: int) -> Iterator[Event]:
         """So many events on each topic of the chain, each of another image: something for every role."""
-        makers = (self._discovered, self.preprocessed, self._segmented, self._catalogued)
+        makers = (self._discovered, self.preprocessed, self.segmented, self._catalogued)
         for number in range(images):
             for place, make in enumerate(makers):
                 yield make(number * len(makers) + place)
@@ -75,7 +75,7 @@ class Backlog:
     def preprocessed(self, number: int) -> ImagePreprocessed:
         return ImagePreprocessed(**self._shared(number), normalised=self._normalised)
 
-    def _segmented(self, number: int) -> ImageSegmented:
+    def segmented(self, number: int) -> ImageSegmented:
         masks = tuple(MaskSummary(**_mask(index)) for index in range(MASKS))
         return ImageSegmented(**self._shared(number), **self._result(number), masks=masks)
 

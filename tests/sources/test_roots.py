@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from watson.errors import ReasonCode, Refused, UserError
 from watson.events import Source
 from watson.settings import Settings, load_settings
 from watson.sources import Reader
+from watson.sources.listing import Entry
+from watson.sources.roots import check_opened
 
 
 async def read(path: str | Path, settings: Settings) -> bytes:
@@ -101,6 +104,105 @@ async def test_a_list_below_a_root_reads_nothing_from_outside_it(places: Path) -
     for uri in (secret, passwd):
         with pytest.raises(Refused, match="WATSON_SOURCE_ROOTS"):
             await read(uri, settings)
+
+
+class Swap:
+    """Lets the look pass and then swaps what was looked at for a link, before it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: str, place: Path, target: Path) -> None:
+        self._place, self._target = place, target
+        self._open = os.open
+        monkeypatch.setattr(f"watson.sources.{module}.os.open", self)
+
+    def __call__(self, path: str, flags: int, **options: Any) -> int:
+        if not self._place.is_symlink():
+            self._place.rename(self._place.with_name("former"))
+            self._place.symlink_to(self._target)
+        return self._open(path, flags, **options)
+
+
+@pytest.mark.parametrize("roots", [None, "root"])
+async def test_a_folder_that_is_swapped_for_a_link_between_the_look_and_the_opening_is_no_way_out(
+    places: Path, monkeypatch: pytest.MonkeyPatch, roots: str | None
+) -> None:
+    (places / "root" / "d").mkdir()
+    (places / "root" / "d" / "passwd").write_bytes(b"picture")
+    target = Path("/etc") if roots is None else places / "root-other"
+    (places / "root-other" / "passwd").write_bytes(b"token")
+    Swap(monkeypatch, "reader", places / "root" / "d", target)
+    settings = Settings(source_roots=roots and str(places / roots))
+    with pytest.raises(Refused) as caught:
+        await read(places / "root" / "d" / "passwd", settings)
+    assert caught.value.code is ReasonCode.ACCESS_DENIED
+
+
+async def test_a_list_that_is_swapped_for_a_link_between_the_look_and_the_opening_is_not_read(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (places / "root" / "list.txt").write_text("a.jpg\n")
+    Swap(monkeypatch, "listfile", places / "root" / "list.txt", places / "root-other" / "secret")
+    with pytest.raises(UserError, match="WATSON_SOURCE_ROOTS"):
+        await listing(
+            Source(kind="list", uri=str(places / "root" / "list.txt")), Settings(source_roots=str(places / "root"))
+        )
+
+
+async def test_a_file_that_is_deleted_while_it_is_open_is_still_read(places: Path) -> None:
+    with (places / "root" / "a.jpg").open("rb") as file:
+        (places / "root" / "a.jpg").unlink()
+        check_opened("a.jpg", file.fileno(), Settings(source_roots=str(places / "root")), str(places / "root"))
+
+
+@pytest.fixture
+def listed(places: Path) -> Path:
+    """A source directory with a file in a folder, an inner link to it, and a secret outside."""
+    source = places / "source"
+    (source / "d").mkdir(parents=True)
+    (source / "d" / "a.jpg").write_bytes(b"picture")
+    (source / "inner").symlink_to(source / "d" / "a.jpg")
+    (places / "root-other" / "a.jpg").write_bytes(b"token")
+    (places / "way").symlink_to(source)
+    return source
+
+
+async def entries(source: Path) -> list[Entry]:
+    return [
+        entry
+        for batch in await listing(Source(kind="directory", uri=str(source)), Settings())
+        for entry in batch.entries
+    ]
+
+
+async def read_entry(entry: Entry) -> bytes:
+    async with Reader(Settings()) as reader:
+        return await reader.read(entry.uri, 1000, entry.within)
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+async def test_what_a_directory_lists_is_read_also_by_way_of_links_that_stay_in_it(listed: Path, by_link: bool) -> None:
+    found = await entries(listed.parent / "way" if by_link else listed)
+    assert [await read_entry(entry) for entry in found] == [b"picture", b"picture"]
+
+
+@pytest.mark.parametrize("what", ["d/a.jpg", "d"])
+async def test_what_is_swapped_for_a_link_out_of_the_directory_after_it_was_listed_is_denied(
+    listed: Path, what: str
+) -> None:
+    found = await entries(listed)
+    other = listed.parent / "root-other"
+    (listed / what).rename(listed / "former")
+    (listed / what).symlink_to(other / "a.jpg" if what.endswith("jpg") else other)
+    for entry in found:
+        with pytest.raises(Refused, match="out of the source's directory") as caught:
+            await read_entry(entry)
+        assert caught.value.code is ReasonCode.ACCESS_DENIED
+
+
+async def test_a_path_in_a_list_may_be_a_link_to_anywhere_that_sources_may_be(listed: Path) -> None:
+    (listed / "list.txt").write_text("../root/folder/secret\n")
+    (batch,) = await listing(Source(kind="list", uri=str(listed / "list.txt")), Settings())
+    (entry,) = batch.entries
+    assert await read_entry(entry) == b"token"
 
 
 async def test_no_root_means_no_file(places: Path) -> None:

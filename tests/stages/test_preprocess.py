@@ -30,7 +30,7 @@ class Originals:
         self.failure: Exception | None = None
         self.now = self.most = 0
 
-    async def read(self, uri: str, limit: int) -> bytes:
+    async def read(self, uri: str, limit: int, within: str | None = None) -> bytes:
         assert uri.startswith("s3://photos/")
         self.limits.append(limit)
         self.now += 1

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,10 +17,16 @@ from watson import metrics
 from watson.errors import EmitFailed, PartitionRevoked, ReasonCode, Refused, Retriable
 from watson.settings import Settings
 
-__all__ = ["Attempts", "Failure"]
+__all__ = ["WORKING_ON", "Attempts", "Failure", "Place", "Underway"]
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
+
+Place = tuple[str, int]
+"""Topic (without prefix) and partition."""
+
+WORKING_ON: ContextVar[Place | None] = ContextVar("WORKING_ON", default=None)
+"""Where the event came from that this task works on; None for a task that works on none."""
 
 _UNFORESEEN = 3
 """Tries of what failed by an exception that nobody foresaw: most likely a bug, which waiting does not cure."""
@@ -34,9 +43,23 @@ class Failure:
 
 @dataclass(slots=True)
 class Underway:
-    """What is being tried in this worker just now, pauses between tries included."""
+    """Work that may take long and ends by itself, such as tries and the pauses between them; by where it came from."""
 
-    events: int = 0
+    works: Counter[Place | None] = field(default_factory=Counter)
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """What this task does in the block has an end: every wait in it has a limit, and their number has one."""
+        place = WORKING_ON.get()
+        self.works[place] += 1
+        try:
+            yield
+        finally:
+            self.works[place] -= 1
+
+    def busy(self, place: Place | None = None) -> bool:
+        """Whether there is any; on an event of that topic and partition, where it is given."""
+        return self.works.total() > 0 if place is None else self.works[place] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +78,13 @@ class Attempts:
         """As the settings say."""
         return cls(role, settings.attempts, settings.backoff, settings.backoff_max, settings.attempt_timeout)
 
-    def busy(self) -> bool:
-        """Whether something is being tried. It ends by itself: each try has a time-out, and their number has an end."""
-        return self.underway.events > 0
+    def busy(self, place: Place | None = None) -> bool:
+        """Whether something is being tried. It ends by itself: each try has a time-out, and their number has an end.
+
+        Args:
+            place: ask only of events of that topic and partition.
+        """
+        return self.underway.busy(place)
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
         """Call ``work`` until it returns, refuses, or has been tried ``most`` times.
@@ -68,11 +95,8 @@ class Attempts:
         Raises:
             PartitionRevoked, EmitFailed: from ``work``, at once.
         """
-        self.underway.events += 1
-        try:
+        with self.underway.work():
             return await self._run(work)
-        finally:
-            self.underway.events -= 1
 
     async def _run(self, work: Callable[[], Awaitable[Result]]) -> Result | Failure:
         attempt = 0

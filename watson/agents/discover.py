@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from watson.agents.attempts import Underway
 from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.jobs import FROM_THE_USER, JobBoard
 from watson.agents.lister import Listings
@@ -22,7 +23,7 @@ from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.role import RoleApp
 from watson.agents.tracker import CHECK_SECONDS, SAID_SECONDS, Tracker
 from watson.errors import PartitionRevoked, Refused
-from watson.events import CHAIN, Event, JobChanged, PartitionProgressed, Record
+from watson.events import CHAIN, Event, JobChanged, PartitionProgressed, Record, RetryRequested
 from watson.settings import Settings
 
 __all__ = ["build"]
@@ -37,14 +38,24 @@ class _Discover:
         self._outbox = Outbox(app, "discover", settings.topic_prefix, settings.partitions)
         self.tracker = Tracker(app.mark_table("images", source="image-discovered"), self._outbox, settings)
         models = ModelResolver(settings)
-        app.ends_by_itself = models.busy
+        self._long = Underway()
+        app.ends_by_itself = self._long.busy
         self._jobs = app.mark_table("jobs", source="jobs")
         self.board = JobBoard(self._jobs, self._outbox, models, settings)
         self.listings = Listings(self.board, self._outbox, settings, app.crash_soon)
 
     async def handle(self, record: Record, event: Event) -> str:
-        if not isinstance(event, FROM_THE_USER | PartitionProgressed | JobChanged):
-            return await self.tracker.handle(record, event)
+        if isinstance(event, RetryRequested):  # a partition's quarantined images, of which there may be any number
+            with self._long.work():
+                return await self.tracker.handle(record, event)
+        if isinstance(event, FROM_THE_USER):  # a manifest's model is resolved: looked up, or read and hashed
+            with self._long.work():
+                return await self._obey(record, event)
+        if isinstance(event, PartitionProgressed | JobChanged):
+            return await self._obey(record, event)
+        return await self.tracker.handle(record, event)
+
+    async def _obey(self, record: Record, event: Event) -> str:
         try:
             return await self.board.handle(record, event)
         except Refused as refused:

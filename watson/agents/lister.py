@@ -129,7 +129,7 @@ class Listings:
 
     async def _send(self, job: Job, entry: Entry, index: int) -> None:
         once = job.mark.manifest.source.kind in _LIST_ONCE
-        event = discovered(job.mark, entry.uri, entry.size, entry.etag, index)
+        event = discovered(job.mark, entry, index)
         await self._outbox.send(event, extra={LISTED: ONCE} if once else None)
 
     async def _credit(self, job: Job, *, sent: int) -> int:

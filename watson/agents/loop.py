@@ -16,6 +16,7 @@ from time import monotonic
 import structlog
 
 from watson import metrics
+from watson.agents.attempts import WORKING_ON
 from watson.agents.ports import Delivery
 from watson.errors import PartitionRevoked, Refused
 from watson.events import Event, Record, decode
@@ -63,10 +64,13 @@ class Loop:
         self._consuming = asyncio.current_task()
         try:
             async with aclosing(deliveries) as source:  # type: ignore[type-var]  # an async generator in practice
-                async for delivery in source:
-                    await slots.acquire()
+                while True:
+                    await slots.acquire()  # first: what is taken is worked on, and what waits can be seen to wait
                     if self._broken is not None:
                         raise self._broken
+                    delivery = await anext(source, None)
+                    if delivery is None:
+                        break
                     task = asyncio.create_task(self._one(delivery))
                     self._tasks.add(task)
                     task.add_done_callback(lambda done: self._finished(done, slots))
@@ -100,6 +104,7 @@ class Loop:
 
     async def _one(self, delivery: Delivery) -> None:
         record, began = delivery.record, monotonic()
+        WORKING_ON.set((record.topic, record.partition))
         with structlog.contextvars.bound_contextvars(
             topic=record.topic, partition=record.partition, offset=record.offset
         ):

@@ -55,10 +55,6 @@ class ModelResolver:
             raise Refused(result.code, result.message)
         return result
 
-    def busy(self) -> bool:
-        """Whether something is being resolved."""
-        return self._attempts.busy()
-
     async def _registered(self, reference: str) -> Resolved:
         model = choose(reference, await registered_models(self._settings))
         objects = object_store(self._settings)

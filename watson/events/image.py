@@ -74,11 +74,14 @@ class ImageDiscovered(ImageEvent):
     """The source lists this picture."""
 
     topic: ClassVar[str] = "image-discovered"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     kind: ClassVar[str] = "image-discovered"
 
     dataset: Name
     original: Original
+    within: Annotated[str, Field(min_length=1, max_length=8192)] | None = Field(
+        default=None, description="URI of the source's directory, which a file must not lead out of by a link"
+    )
     index: Count = Field(description="place in the source's listing, from 0")
     model: Short
     options: JobOptions = JobOptions()

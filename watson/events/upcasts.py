@@ -57,7 +57,13 @@ def _size(base64: str | None) -> int:
     return 0 if base64 is None else len(base64) // 4 * 3 - base64[-2:].count("=")
 
 
+def image_discovered_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
+    """It did not tell which directory a file must not lead out of."""
+    return {**data, "within": None}
+
+
 UPCASTS: dict[tuple[str, int], Upcast] = {
+    ("image-discovered", 1): image_discovered_v1_to_v2,
     ("partition-progressed", 1): partition_progressed_v1_to_v2,
     ("partition-progressed", 2): partition_progressed_v2_to_v3,
     ("job-changed", 1): job_changed_v1_to_v2,

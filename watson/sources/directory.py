@@ -27,12 +27,13 @@ class DirectoryLister:
     * Hidden files and directories (a name that begins with ``.``) are left out, as are sockets, pipes and devices.
     * A link to a file in the tree is listed under its own name. A link that leaves the tree, or leads to a directory,
       is not followed: it is listed so that it ends in quarantine with the reason. (A link that leads nowhere ends
-      there too, as ``object-missing``.)
+      there too, as ``object-missing``.) What is swapped for such a link after it was listed is not read either.
     """
 
     def __init__(self, root: str, chunk: int = CHUNK) -> None:
         """Take the absolute path of the directory, and the most names of one directory to hold in memory."""
         self._root = os.fsencode(root)
+        self._within = file_uri(self._root)
         self._real_root = os.path.realpath(self._root)
         self._chunk = chunk
 
@@ -65,11 +66,11 @@ class DirectoryLister:
                 status = os.stat(full)  # noqa: PTH116 - bytes
         except OSError as exc:
             if exc.errno in _READING_WILL_TELL:
-                return Entry(file_uri(full))
+                return Entry(file_uri(full), within=self._within)
             raise
         if not S_ISREG(status.st_mode):
             return None
-        return Entry(file_uri(full), status.st_size, str(status.st_mtime_ns))
+        return Entry(file_uri(full), status.st_size, str(status.st_mtime_ns), self._within)
 
     def _not_followed(self, link: bytes) -> str | None:
         target = os.path.realpath(link)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from watson.errors import ReasonCode, Refused, Retriable, UserError
 from watson.settings import Settings
+from watson.sources.roots import check_opened
 from watson.sources.uris import FilePlace, S3Place, canonical
 from watson.storage.s3_connection import S3Connection
 
@@ -94,7 +95,7 @@ async def open_list(place: FilePlace | S3Place, settings: Settings) -> AsyncIter
     async with AsyncExitStack() as resources:
         try:
             if isinstance(place, FilePlace):
-                file: ListFile = await _open_file(place, name, resources)
+                file: ListFile = await _open_file(place, name, resources, settings)
             else:
                 file = await _open_object(place, name, await resources.enter_async_context(S3Connection(settings)))
             start = await file.read(0, 4096)
@@ -136,10 +137,11 @@ class _S3Object:
         )
 
 
-async def _open_file(place: FilePlace, name: str, resources: AsyncExitStack) -> _LocalFile:
+async def _open_file(place: FilePlace, name: str, resources: AsyncExitStack, settings: Settings) -> _LocalFile:
     # Not blocking: a named pipe without a writer would hold the thread for ever; it is refused instead.
     descriptor = await asyncio.to_thread(os.open, place.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     resources.callback(os.close, descriptor)
+    await asyncio.to_thread(check_opened, place.path, descriptor, settings)  # a link may have been put there just now
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise UserError(f"cannot read the list {name}: it is not a file")
     return _LocalFile(name, descriptor)

@@ -13,12 +13,14 @@ __all__ = ["Batch", "Entry", "Lister"]
 class Entry:
     """One picture, as the source lists it. ``size`` in bytes; None where the listing does not say.
 
-    ``uri`` is canonical (`watson.sources.uris`): the same picture has the same URI in every listing.
+    ``uri`` is canonical (`watson.sources.uris`): the same picture has the same URI in every listing. ``within`` is the
+    URI of the directory that a file must not lead out of; None where it may be anywhere.
     """
 
     uri: str
     size: int | None = None
     etag: str | None = None
+    within: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

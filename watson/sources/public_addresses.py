@@ -21,6 +21,17 @@ __all__ = ["Address", "Network", "PublicConnector", "is_public", "networks_of"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_NOBODYS = (
+    # "Global" for the module ipaddress, and yet no server's on the internet, or a way into a provider's inside.
+    # Source: learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+    # Azure's WireServer, which gives a virtual machine its settings and certificates.
+    ipaddress.IPv4Network("168.63.129.16/32"),
+    # Source: RFC 6890, section 2.2.2: IETF protocol assignments. Of these 192.0.0.192 is Oracle Cloud's former metadata
+    # service; Python 3.11 takes only a part of the network for private.
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    # Source: RFC 7526, section 5: relays of 6to4, no longer to be used.
+    ipaddress.IPv4Network("192.88.99.0/24"),
+)
 _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
 
 
@@ -41,6 +52,7 @@ def is_public(address: Address) -> bool:
     return all(
         one.is_global and not (one.is_multicast or one.is_reserved or one.is_unspecified)
         and not (isinstance(one, ipaddress.IPv6Address) and one.is_site_local)
+        and not any(one in network for network in _NOBODYS)
         for one in _meanings(address)
     )  # fmt: skip
 

@@ -6,12 +6,13 @@ import asyncio
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import Self
 
 from watson.errors import ReasonCode, Refused, Retriable
 from watson.settings import Settings
 from watson.sources.http import HttpReader
-from watson.sources.roots import allowed_path
+from watson.sources.roots import allowed_path, check_opened
 from watson.sources.uris import FilePlace, HttpPlace, parse_uri
 from watson.storage.s3_connection import S3Connection
 
@@ -58,21 +59,25 @@ class Reader:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def read(self, uri: str, limit: int) -> bytes:
+    async def read(self, uri: str, limit: int, within: str | None = None) -> bytes:
         """All bytes of the file or object.
 
         Args:
             uri: as listed.
             limit: most bytes; of a larger one nothing is read, or no more than one byte over the limit.
+            within: URI of a directory in which a file must be, links followed; None for anywhere that sources may be.
 
         Raises:
-            Refused: ``OBJECT_MISSING``; ``ACCESS_DENIED``, also by the settings (``source_roots``, ``http_sources``);
-                ``TOO_LARGE``; ``SOURCE_INVALID`` where the URI is not one that can be read, or it names no file.
+            Refused: ``OBJECT_MISSING``; ``ACCESS_DENIED``, also by the settings (``source_roots``, ``http_sources``) or
+                because it is not in ``within``; ``TOO_LARGE``; ``SOURCE_INVALID`` where the URI is not one that can be
+                read, or it names no file.
             Retriable: ``STORE_UNAVAILABLE``.
         """
         place = parse_uri(uri)
         if isinstance(place, FilePlace):
-            return await asyncio.to_thread(self._read_file, place.path, limit)
+            folder = parse_uri(within) if within is not None else None
+            path = folder.path if isinstance(folder, FilePlace) else None
+            return await asyncio.to_thread(self._read_file, place.path, limit, path)
         if isinstance(place, HttpPlace):
             return await self._http.read(place.url, limit)
         if not place.key:
@@ -80,14 +85,15 @@ class Reader:
         await self._connection.open()
         return await self._connection.get(place.bucket, place.key, limit)
 
-    def _read_file(self, path: str, limit: int) -> bytes:
+    def _read_file(self, path: str, limit: int, within: str | None = None) -> bytes:
         real = allowed_path(path, self._settings)
-        return _read_file(path, real, limit)
+        return _read_file(path, real, limit, lambda descriptor: check_opened(path, descriptor, self._settings, within))
 
 
-def _read_file(path: str, real: str, limit: int) -> bytes:
+def _read_file(path: str, real: str, limit: int, check: Callable[[int], None]) -> bytes:
     try:
         with open(real, "rb", opener=_open_without_waiting) as file:
+            check(file.fileno())
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise Refused(ReasonCode.SOURCE_INVALID, f"{path!r} is not a file")

@@ -17,6 +17,7 @@ from watson.events import ImageDiscovered, JobState, ManifestSubmitted, Original
 from watson.events.event import Message
 from watson.events.ids import image_key
 from watson.events.kept import from_kept, kept
+from watson.sources.listing import Entry
 
 __all__ = ["Counts", "ImageMark", "JobMark", "Letter", "Part", "credit", "discovered", "image_mark_key", "patience"]
 
@@ -317,13 +318,14 @@ def image_mark_key(job: str, image: str) -> bytes:
     return f"{job}/{image}".encode()
 
 
-def discovered(mark: JobMark, uri: str, size: int | None, etag: str | None, index: int) -> ImageDiscovered:
+def discovered(mark: JobMark, entry: Entry, index: int) -> ImageDiscovered:
     """The event for one entry of the listing."""
     return ImageDiscovered(
         job=mark.manifest.job,
-        image_key=image_key(uri),
+        image_key=image_key(entry.uri),
         dataset=mark.manifest.dataset,
-        original=Original(uri=uri, size=size, etag=etag),
+        original=Original(uri=entry.uri, size=entry.size, etag=entry.etag),
+        within=entry.within,
         index=index,
         model=mark.model,
         options=mark.manifest.options,

@@ -35,11 +35,12 @@ _PLACES_PER_THREAD = 4
 class OriginalReader(Protocol):
     """Where originals come from."""
 
-    async def read(self, uri: str, limit: int) -> bytes:
+    async def read(self, uri: str, limit: int, within: str | None = None) -> bytes:
         """The original's bytes.
 
         Raises:
-            Refused: it is not there, may not be read, or has more than ``limit`` bytes.
+            Refused: it is not there, may not be read, is a file outside of the directory ``within``, or has more than
+                ``limit`` bytes.
             Retriable: the source is unavailable.
         """
         ...
@@ -92,7 +93,7 @@ class PreprocessStage:
     async def _handle(self, event: ImageDiscovered, *, reuse: bool) -> ImagePreprocessed:
         version = preprocessing_version(event.options.long_side)
         async with self._places:  # the original's bytes are gone when the place is free again
-            data = await self._reader.read(event.original.uri, self._settings.max_bytes)
+            data = await self._reader.read(event.original.uri, self._settings.max_bytes, event.within)
             size, sha256 = len(data), await self._in_thread(_sha256, data)
             known = await known_picture(self._objects, version, sha256) if reuse else None
             if known is not None and known.original_width * known.original_height > self._settings.max_pixels:

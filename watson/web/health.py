@@ -49,7 +49,7 @@ def _why_not_live(state: dict[str, Any], patience: float) -> list[str]:
     if state["poisoned"]:
         problems.append("a message could not be handled and the worker must be restarted (poisoned)")
     if (stalled := state["stalled_for"]) > patience:
-        problems.append(f"messages wait, and none was finished for {stalled:.0f} s")
+        problems.append(f"messages wait in a partition, and none of it was finished for {stalled:.0f} s")
     return problems
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import faust
 import structlog
@@ -37,6 +37,19 @@ PartitionsReady = Callable[[set[int], set[int]], Awaitable[None]]
 Headers = list[tuple[str, bytes]]
 
 
+class EndsByItself(Protocol):
+    """Whether work is under way that has an end of its own, such as tries with time-outs: that is no stall.
+
+    ``place``: on an event of this topic (without prefix) and partition; None: any work at all.
+    """
+
+    def __call__(self, place: tuple[str, int] | None = None) -> bool: ...
+
+
+def _nothing_is_tried(place: tuple[str, int] | None = None) -> bool:  # noqa: ARG001 - as `EndsByItself` has it
+    return False
+
+
 class CorrectedTransport(driver.Transport):  # type: ignore[misc]  # Faust is untyped
     """Faust's Kafka driver with the corrected classes."""
 
@@ -60,8 +73,7 @@ class TransportApp(faust.App):  # type: ignore[misc]  # Faust is untyped
     def __init__(self, role: str, settings: Settings, **faust_options_: Any) -> None:
         self.role = role
         self.settings = settings
-        self.ends_by_itself: Callable[[], bool] = lambda: False
-        """Whether work is under way that has an end of its own, such as tries with time-outs: that is no stall."""
+        self.ends_by_itself: EndsByItself = _nothing_is_tried
         self._ready_callbacks: list[PartitionsReady] = []
         self._announced: set[int] = set()
         self._ready_since = -1  # rebalancing_count when the worker last became ready

@@ -33,6 +33,7 @@ class CorrectedConsumer(CommittingConsumer):
         self._parked.set()
         self._holes: dict[TP, int] = {}
         self.holes_reread = 0  # holes in the offsets that were read again
+        self.fetches = 0  # done so far
         self.holes_healed = 0  # of these, such as held messages: each would have been a loss
         super().__init__(*args, **kwargs)
 
@@ -107,6 +108,7 @@ class CorrectedConsumer(CommittingConsumer):
         seconds = _FETCH_SECONDS_REBALANCING if self.app.rebalancing else _FETCH_SECONDS
         generation = self.app.consumer_generation_id
         records = await self._getmany(active, seconds)
+        self.fetches += 1
         if records:
             await self._dispatch(records, generation)
         await asyncio.sleep(0)

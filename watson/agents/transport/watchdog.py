@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
+import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,9 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import FaustError
 from faust.types import TP
 from mode import Service
+
+from watson.agents.transport.loop_guard import LoopGuard
+from watson.agents.transport.stall_clocks import Books, Look, StallClocks
 
 if TYPE_CHECKING:
     from watson.agents.transport.app import TransportApp
@@ -24,30 +29,46 @@ EXIT_STALLED = 75  # EX_TEMPFAIL of sysexits.h: try again
 
 _LOOK_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 5.0
+_STANDARD_ERROR = 2
 _PATIENCE_WITHOUT_BROKER = 5.0
 """Times the stall time-out: as long as the broker does not answer there is nothing that a restart would cure."""
 
 
 class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
-    """Looks every few seconds whether anything moved: what was read, finished and committed, and recovery's rest.
+    """Looks every few seconds whether each partition moves: what was read, finished and committed; and recovery's rest.
 
     What is being tried again, however slowly, has an end of its own: a worker that was ended for it would begin to
-    count its tries anew, and never come to their end.
+    count its tries anew, and never come to their end. A thread looks whether the event loop runs at all.
     """
-
-    stalled_for = 0.0
-    """Seconds with work to do and nothing done; 0 when idle. Liveness probes should fail before the time-out."""
 
     def __init__(self, app: TransportApp, **options: Any) -> None:
         self.app = app
-        self._seen: object = None
-        self._since = monotonic()
+        self._clocks = StallClocks(app.settings.stall_timeout, monotonic())
+        self._guard: LoopGuard | None = None
         super().__init__(**options)
+
+    @property
+    def stalled_for(self) -> float:
+        """Seconds with work to do and nothing done; 0 when idle. Liveness probes should fail before the time-out."""
+        return self._clocks.stalled_for
+
+    async def on_start(self) -> None:
+        """Begin to count."""
+        timeout = self.app.settings.stall_timeout
+        self._clocks = StallClocks(timeout, monotonic())
+        if not self.app.producer_only:
+            self._guard = LoopGuard(asyncio.get_running_loop(), timeout, self._give_up_blocked)
+            self._guard.start()
+
+    async def on_stop(self) -> None:
+        """Stop the thread."""
+        if self._guard is not None:
+            self._guard.stop()
 
     @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
     async def _watch(self) -> None:
         timeout = self.app.settings.stall_timeout
-        self._since = monotonic()
         while not self.should_stop:
             await self.sleep(min(_LOOK_SECONDS, timeout / 4))
             if not self.app.producer_only and not self.app.should_stop:
@@ -57,31 +78,43 @@ class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
 
     async def look(self) -> bool:
         """Take one look and update `stalled_for`; returns False when the broker does not answer."""
-        answered = True
         try:
-            idle, state = await self._state()
+            seen = await self._look()
         except (KafkaError, FaustError, TimeoutError) as exc:
             log.warning("the broker does not tell the ends of the partitions", error=repr(exc))
-            answered, idle, state = False, False, self._seen
-        if idle or state != self._seen or self.app.ends_by_itself():
-            self._seen, self._since = state, monotonic()
-        self.stalled_for = monotonic() - self._since
-        return answered
+            self._clocks.unanswered(monotonic())
+            return False
+        self._clocks.look(seen, monotonic())
+        return True
 
-    async def _state(self) -> tuple[bool, object]:
+    async def _look(self) -> Look:
         app = self.app
         consumer, recovery = app.consumer, app.tables.recovery
         sources = {tp for tp in consumer.assignment() if tp.topic not in app.tables.changelog_topics}
         async with asyncio.timeout(_ANSWER_SECONDS):
             ends = await consumer.highwaters(*sources) if sources else {}
-        progress = frozenset(
-            (tp, consumer._read_offset[tp], consumer._committed_offset[tp], len(consumer._acked[tp]))  # noqa: SLF001 - the books of our own subclass
-            for tp in sources
+        work = {tp: await self._has_work(tp, end) for tp, end in ends.items()}
+        return Look(
+            books={tp: self._books(tp, work=work.get(tp, False)) for tp in sources},
+            ready=app.is_ready(),
+            rebalances=app.rebalancing_count,
+            recovering=recovery.active_remaining_total() if app.in_recovery else 0,
+            busy=app.ends_by_itself(),
+            queued=any(queue.qsize() for queue in app.flow_control._queues),  # noqa: SLF001 - Faust has no public name for it
+            fetches=consumer.fetches,
         )
-        left = recovery.active_remaining_total() if app.in_recovery else 0
-        unfinished = [tp for tp, end in ends.items() if await self._has_work(tp, end)]
-        idle = app.is_ready() and not unfinished
-        return idle, (progress, left, app.rebalancing_count)
+
+    def _books(self, tp: TP, *, work: bool) -> Books:
+        consumer = self.app.consumer
+        read, committed = consumer._read_offset[tp], consumer._committed_offset[tp]  # noqa: SLF001 - the books of our own subclass
+        next_one = -1 if committed is None else committed
+        return Books(
+            committed=next_one,
+            read=-1 if read is None else read,
+            done=next_one + len(consumer._acked[tp]),  # noqa: SLF001 - ditto
+            work=work,
+            tried=self.app.ends_by_itself((tp.topic.removeprefix(self.app.settings.topic_prefix), tp.partition)),
+        )
 
     async def _has_work(self, tp: TP, end: int) -> bool:
         """Whether records are unread or unfinished.
@@ -105,8 +138,24 @@ class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
             "stalled: there is work and nothing moves; ending, to be started again",
             seconds=round(self.stalled_for),
             exit_code=EXIT_STALLED,
+            untouched=[f"{tp.topic}/{tp.partition}" for tp in self._clocks.stalled],
             flow_active=app.consumer.flow_active,
             **{name: value for name, value in app.health().items() if name != "stalled_for"},
         )
         app.poisoned = True
+        os._exit(EXIT_STALLED)
+
+    def _give_up_blocked(self, seconds: float) -> None:
+        """In the guard's thread. What blocks the loop may block a log's writing too: that gets a limit of its own."""
+        self.app.poisoned = True
+        limit = threading.Timer(_LAST_WORDS_SECONDS, os._exit, (EXIT_STALLED,))
+        limit.daemon = True
+        limit.start()
+        log.critical(
+            "stalled: the event loop is blocked, by what stands in the main thread below; ending, to be started again",
+            seconds=round(seconds),
+            exit_code=EXIT_STALLED,
+            role=self.app.role,
+        )
+        faulthandler.dump_traceback(_STANDARD_ERROR)
         os._exit(EXIT_STALLED)
