@@ -215,10 +215,10 @@ async def test_a_new_owner_goes_on_counting_how_often_an_image_was_sent_again(cl
     line = await yard(redrives=3)
     await line.take(discovered(0))
     headers = []
-    for _ in range(4):
+    for owner in range(2, 6):
         clock.now += 100_000
         heir = Yard(line.marks, redrives=3)
-        await heir.tracker.assign(2)
+        await heir.tracker.assign(2, owner)
         clock.now += 100_000
         await heir.tracker.redrive_overdue()
         headers += [record.header(REDRIVE) for record in heir.log.records if record.topic == "image-discovered"]
