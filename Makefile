@@ -11,7 +11,7 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast chaos check format services services-stop bench limits recovery clean
+.PHONY: help install demo test test-fast chaos check format services services-stop train bench limits recovery clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ services: $(STAMP) ## leave one Kafka, Cassandra and S3 server running, for the 
 
 services-stop: $(STAMP) ## stop them and delete their data
 	$(BIN)/python -m tests.services stop
+
+train: $(STAMP) ## a model of one's own: composites, training, registration, a job through Kafka, its dataset measured
+	$(BIN)/python -m benchmarks.own_model $(ARGS)
 
 bench: $(STAMP) ## measure the model's own rate, the pipeline's and the cost of an event
 	$(BIN)/python -m benchmarks
