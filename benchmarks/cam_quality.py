@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.cut_outs import cut_outs
+from benchmarks.cut_outs import NAMES, cut_outs
 from watson.errors import UserError
+from watson.model import imagenet
 
 ROOT = Path(__file__).parents[1]
 FIRST = "554d135"
@@ -123,10 +124,12 @@ def row(name: str, values: Sequence[float]) -> None:
 def outlines(both: Sequence[Version], folder: Path, seed: int, number: int) -> None:
     """Measure against known outlines, and print."""
     truths: list[NDArray[np.bool_]] = []
+    things: list[str] = []
 
     def pictures() -> Iterator[NDArray[np.uint8]]:
         for one in cut_outs(seed, number):
             truths.append(one.truth)
+            things.append(one.name)
             yield one.picture
 
     answers = ask(both, pictures(), folder)
@@ -137,10 +140,7 @@ def outlines(both: Sequence[Version], folder: Path, seed: int, number: int) -> N
     }
     for name, chosen in measures.items():
         overlaps = np.array(
-            [
-                [overlap(chosen(one.masks), truth) for one, truth in zip(some, truths, strict=True)]
-                for some in answers
-            ]
+            [[overlap(chosen(one.masks), truth) for one, truth in zip(some, truths, strict=True)] for some in answers]
         )
         row(f"{name}, mean", overlaps.mean(axis=1))
         difference = overlaps[1] - overlaps[0]
@@ -149,6 +149,22 @@ def outlines(both: Sequence[Version], folder: Path, seed: int, number: int) -> N
         row(f"{name}, share above 0.5", (overlaps > 0.5).mean(axis=1))
         row(f"{name}, share above 0.8", (overlaps > 0.8).mean(axis=1))
     row("masks a picture", [np.mean([one.number for one in some]) for some in answers])
+    categories = imagenet.categories()
+    known = [place for place, name in enumerate(things) if name in NAMES]
+    right = [{categories.index(name) for name in NAMES[things[place]]} for place in known]
+    for first in (1, 5):
+        row(
+            f"right name among the first {first} ({len(known)} pictures)",
+            [
+                np.mean(
+                    [
+                        not labels.isdisjoint(some[place].best[:first])
+                        for place, labels in zip(known, right, strict=True)
+                    ]
+                )
+                for some in answers
+            ],
+        )
     agree = np.mean([one.best[0] == other.best[0] for one, other in zip(*answers, strict=True)])
     print(f"{'best class the same':<54}{agree:>10.3f}")
 
@@ -167,7 +183,10 @@ def names(both: Sequence[Version], folder: Path, repetitions: int) -> None:
     for first in (1, 5):
         row(
             f"right name among the first {first}",
-            [np.mean([label in one.best[:first] for label, one in zip(labels, some, strict=False)]) for some in answers],
+            [
+                np.mean([label in one.best[:first] for label, one in zip(labels, some, strict=False)])
+                for some in answers
+            ],
         )
     print(f"{repetitions} × {len(paths)} photographs, long side {LARGE_SIDE} px, one thread")
     # The least of several: what else the machine does can only make it more.
