@@ -33,6 +33,9 @@ FIRST = "554d135"
 LARGE_SIDE = 1024
 """Pixels of the long side at which the rate is measured: what ``preprocess`` hands to the model by default."""
 
+_HALF = 320
+_PAIRS = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -40,13 +43,13 @@ class Answer:
 
     Attributes:
         masks: (N, H, W) bool, best first; one empty mask where none was found.
-        number: of masks found.
+        named: the masks' classes.
         best: the five likeliest classes.
         seconds: of the process's time.
     """
 
     masks: NDArray[np.bool_]
-    number: int
+    named: list[int]
     best: list[int]
     seconds: float
 
@@ -76,7 +79,7 @@ class Version:
         said = json.loads(line)
         with np.load(path.with_suffix(f".{self.name}.npz")) as saved:
             masks = saved["arr_0"]
-        return Answer(masks, said["masks"], said["best"], said["seconds"])
+        return Answer(masks, said["named"], said["best"], said["seconds"])
 
     def stop(self) -> None:
         """End the process."""
@@ -148,7 +151,7 @@ def outlines(both: Sequence[Version], folder: Path, seed: int, number: int) -> N
         row(f"{name}, median", np.median(overlaps, axis=1))
         row(f"{name}, share above 0.5", (overlaps > 0.5).mean(axis=1))
         row(f"{name}, share above 0.8", (overlaps > 0.8).mean(axis=1))
-    row("masks a picture", [np.mean([one.number for one in some]) for some in answers])
+    row("masks a picture", [np.mean([len(one.named) for one in some]) for some in answers])
     categories = imagenet.categories()
     known = [place for place, name in enumerate(things) if name in NAMES]
     right = [{categories.index(name) for name in NAMES[things[place]]} for place in known]
@@ -196,6 +199,32 @@ def names(both: Sequence[Version], folder: Path, repetitions: int) -> None:
     print(f"{'new / old':<54}{rates[1] / rates[0]:>10.2f}")
 
 
+def pairs(both: Sequence[Version], folder: Path, number: int) -> None:
+    """Measure on two photographs side by side, each of something else, and print."""
+    paths, random = _imagenet(), np.random.default_rng(0)
+    halves = [cv2.resize(photograph(path), (_HALF, _HALF), interpolation=cv2.INTER_AREA) for path in paths]
+    labels = [int(path.stem.split("_")[2]) for path in paths]
+    chosen = [tuple(random.choice(len(paths), 2, replace=False)) for _ in range(number)]
+    answers = ask(both, (np.hstack([halves[left], halves[right]]) for left, right in chosen), folder)
+    print(f"{number} pairs of photographs of ImageNet, side by side")
+    found = [
+        [[labels[place] in one.named for place in pair] for pair, one in zip(chosen, some, strict=True)]
+        for some in answers
+    ]
+    row("both named right", [np.mean([all(pair) for pair in some]) for some in found])
+    row("one at least named right", [np.mean([any(pair) for pair in some]) for some in found])
+    row("masks that are named right", [_share_right(some, chosen, labels) for some in answers])
+
+
+def _share_right(answers: Sequence[Answer], chosen: Sequence[tuple[int, ...]], labels: Sequence[int]) -> float:
+    right = [
+        name in {labels[place] for place in pair}
+        for pair, one in zip(chosen, answers, strict=True)
+        for name in one.named
+    ]
+    return float(np.mean(right))
+
+
 def photograph(path: Path) -> NDArray[np.uint8]:
     """As ``preprocess`` would hand it on if it were large enough."""
     with Image.open(path) as image:
@@ -228,6 +257,7 @@ def main() -> int:
             row_of_names = "".join(f"{one.name:>10}" for one in both)
             print(f"{'':<44}{row_of_names}   (old: {chosen.against})")
             outlines(both, Path(folder), chosen.seed, chosen.number)
+            pairs(both, Path(folder), _PAIRS)
             names(both, Path(folder), chosen.repetitions)
     except UserError as exc:
         print(f"cam_quality: {exc}", file=sys.stderr)

@@ -32,14 +32,19 @@ def main() -> None:
         seconds = time.process_time() - began
         masks = [one.mask for one in found] or [np.zeros(picture.shape[:2], np.bool_)]
         np.savez_compressed(path.with_suffix(f".{version}.npz"), np.array(masks))
-        print(json.dumps({"seconds": seconds, "masks": len(found), "best": best(model, picture)}), flush=True)
+        named = [one.category_id for one in found]
+        print(json.dumps({"seconds": seconds, "named": named, "best": best(model, picture)}), flush=True)
 
 
 def best(model: EfficientNetCam, picture: Picture) -> list[int]:
     """The five likeliest classes, likeliest first."""
-    areas = model._configuration.areas  # noqa: SLF001 - the naming alone is no part of the model's interface
-    logits = [model._network([picture], area)[0].logits.astype(np.float64) * 2 for area in areas]  # noqa: SLF001 - ditto
-    scores = np.mean([np.exp(some - some.max()) / np.exp(some - some.max()).sum() for some in logits], axis=0)
+    # Naming alone is no part of the model's interface, and the first version has no method for it.
+    views = [model._network([picture], area)[0] for area in model._configuration.areas]  # noqa: SLF001 - as said above
+    if hasattr(model, "_scores"):
+        scores = model._scores(views)  # noqa: SLF001 - as said above
+    else:
+        powers = [np.exp((view.logits - view.logits.max()).astype(np.float64) / 0.5) for view in views]
+        scores = np.mean([some / some.sum() for some in powers], axis=0)
     return [int(one) for one in np.argsort(-scores, kind="stable")[:5]]
 
 

@@ -60,6 +60,7 @@ class EfficientNetLite0:
         self._network = network
         classifier = self._network.get_classifier()
         self.class_weights: NDArray[np.float32] = classifier.weight.detach().cpu().numpy()
+        self.class_biases: NDArray[np.float32] = classifier.bias.detach().cpu().numpy()
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[Picture], area: int) -> list[Activations]:
@@ -103,7 +104,7 @@ def _input(picture: Picture, area: int) -> NDArray[np.float32]:
     size = input_size(width, height, area)
     shrinks = size[0] < width
     scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return scaled.astype(np.float32) * np.float32(1 / (255 * _SCALE)) - np.float32(_MEAN / _SCALE)
+    return np.asarray(scaled.astype(np.float32) * np.float32(1 / (255 * _SCALE)) - np.float32(_MEAN / _SCALE))
 
 
 def _network(weights: Path) -> Any:  # timm's own methods, which torch's class does not declare

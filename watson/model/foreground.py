@@ -34,7 +34,7 @@ class ForegroundSettings:
         side: pixels of the picture's long side where the outline is fine.
         coarse_side: likewise where it is coarse.
         band: pixels to either side of the coarse outline in which the fine one is looked for.
-        iterations: of the coarse GrabCut; a second one costs half as much again and improves outlines by 1 %.
+        iterations: of the coarse GrabCut; a second one improves outlines by 1 % and costs two fifths more.
         sure: above it, a pixel is foreground, whatever its colour.
         likely: above it, a pixel is taken for foreground at first; its colour decides.
         background: below it, a pixel is background, whatever its colour.
@@ -49,7 +49,7 @@ class ForegroundSettings:
     side: int = 256
     coarse_side: int = 160
     band: int = 4
-    iterations: int = 2
+    iterations: int = 1
     sure: float = 0.9
     likely: float = 0.35
     background: float = 0.08
