@@ -47,7 +47,7 @@ class ForegroundSettings:
     """
 
     side: int = 256
-    coarse_side: int = 160
+    coarse_side: int = 144
     band: int = 4
     iterations: int = 1
     sure: float = 0.9
