@@ -2,7 +2,7 @@
 
 Source: C. Rother, V. Kolmogorov, A. Blake, "GrabCut", SIGGRAPH 2004, as in OpenCV. Coarse first and then fine in a
 band around the outline, as in H. Lombaert et al., "A Multilevel Banded Graph Cuts Method", ICCV 2005. The fine cut
-takes the colours that the coarse one learned, and sees no more of the picture than the band: it costs a third of one
+takes the colours that the coarse one learned, and sees no more of the picture than the band: it costs half of one
 that learns its own, and its outlines are as good.
 """
 
@@ -34,7 +34,7 @@ class ForegroundSettings:
         side: pixels of the picture's long side where the outline is fine.
         coarse_side: likewise where it is coarse.
         band: pixels to either side of the coarse outline in which the fine one is looked for.
-        iterations: of the coarse GrabCut; a second one improves outlines by 1 % and costs two fifths more.
+        iterations: of the coarse GrabCut; a second one improves outlines by 1 % and costs a third more.
         sure: above it, a pixel is foreground, whatever its colour.
         likely: above it, a pixel is taken for foreground at first; its colour decides.
         background: below it, a pixel is background, whatever its colour.
