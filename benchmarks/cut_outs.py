@@ -35,6 +35,93 @@ _FEWEST_PIXELS = 130
 _SIZES = ((480, 360), (360, 480), (448, 448), (512, 320))
 _LARGEST_SHARE = 0.85
 _SMALLEST_SHARE = 0.4
+NAMES: dict[str, tuple[str, ...]] = {
+    "crowned_crane": ("crane (bird)",),
+    "drake": ("drake",),
+    "duck": ("drake",),
+    "gander": ("goose",),
+    "hen": ("hen",),
+    "rooster": ("cock",),
+    "heron_greatblue": ("little blue heron",),
+    "heron_greatblue_flying": ("little blue heron",),
+    "penguin": ("king penguin",),
+    "little-penguin": ("king penguin",),
+    "magellanic_penguin": ("king penguin",),
+    "ostrich": ("ostrich",),
+    "peacock": ("peacock",),
+    "pelican": ("pelican",),
+    "pink_flamingo": ("flamingo",),
+    "rainbow-lorikeet": ("lorikeet",),
+    "tucan": ("toucan",),
+    "vulture": ("vulture",),
+    "lionfish": ("lionfish",),
+    "lobster": ("American lobster", "spiny lobster"),
+    "Brown_slug": ("slug",),
+    "fly": ("fly",),
+    "grasshopper": ("grasshopper", "cricket"),
+    "mantis": ("mantis",),
+    "iguana": ("common iguana",),
+    "chimp": ("chimpanzee",),
+    "gorilla": ("gorilla",),
+    "orca": ("killer whale",),
+    "otter": ("otter",),
+    "sea_lion": ("sea lion",),
+    "badger": ("badger",),
+    "bear": ("American black bear", "brown bear"),
+    "european-bear": ("brown bear",),
+    "bison": ("bison",),
+    "ram": ("ram",),
+    "camel": ("Arabian camel",),
+    "dromedary": ("Arabian camel",),
+    "lion": ("lion",),
+    "lion-2": ("lion",),
+    "tiger": ("tiger",),
+    "tiger_sumatran": ("tiger",),
+    "fox": ("red fox", "kit fox", "grey fox"),
+    "elephant": ("Indian elephant", "African elephant", "tusker"),
+    "zebra": ("zebra",),
+    "ferret": ("black-footed ferret", "polecat"),
+    "hippopotamus": ("hippopotamus",),
+    "pig": ("hog",),
+    "pig_golden": ("hog",),
+    "pig_golden2": ("hog",),
+    "rabbit": ("wood rabbit", "hare", "Angora"),
+    "rabbit-2": ("wood rabbit", "hare", "Angora"),
+    "rabbit_little": ("wood rabbit", "hare", "Angora"),
+    "beaver": ("beaver",),
+    "marmot": ("marmot",),
+    "squirrel": ("fox squirrel",),
+    "wildboar": ("wild boar",),
+    "koala": ("koala",),
+    "wombat": ("wombat",),
+    "Strawberry2": ("strawberry",),
+    "orange_seville": ("orange",),
+    "corn": ("corn", "ear"),
+    "binoculars": ("binoculars",),
+    "camera_35mm": ("reflex camera",),
+    "drum_tomtom_floor": ("drum",),
+    "cello": ("cello",),
+    "violin": ("violin",),
+    "bassoon": ("bassoon",),
+    "guitar_classical": ("acoustic guitar",),
+    "guitar2": ("electric guitar",),
+    "guitar_electric": ("electric guitar",),
+    "guitar_electric_bass": ("electric guitar",),
+    "trumpet": ("cornet",),
+    "toilet": ("toilet seat",),
+    "cep": ("bolete", "mushroom"),
+    "cep-1": ("bolete", "mushroom"),
+    "cep-2": ("bolete", "mushroom"),
+    "firetruck": ("fire engine",),
+    "balloon360": ("balloon",),
+    "747": ("airliner",),
+    "garbagetruck": ("garbage truck",),
+    "indycar": ("racer",),
+    "7spoke256": ("car wheel",),
+    "sportscar2": ("sports car", "convertible"),
+    "truck": ("pickup",),
+}
+"""What ImageNet calls those stamps that show one of its classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +238,8 @@ def _fetch(root: Path) -> None:
         archives = sorted(CACHE.glob(f"{PACKAGE}_*.deb"))
         if done.returncode != 0 or not archives:
             raise UserError(
-                f"apt-get download {PACKAGE} failed: {done.stderr.strip()}. Do: apt-get update; or put the .deb "
-                f"into {CACHE}"
+                f"apt-get download {PACKAGE} failed: {done.stderr.strip()}. "
+                f"Do: apt-get update; or put the .deb into {CACHE}"
             )
     unpacked = root.with_name("unpacking")
     shutil.rmtree(unpacked, ignore_errors=True)
