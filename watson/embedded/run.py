@@ -124,7 +124,7 @@ class _Run:
         *,
         json: bool,
         stall_after: float,
-        model: ReadyModel | None,
+        model: ReadyModel | None = None,
     ) -> None:
         self._manifest = manifest
         self._workplace = workplace
