@@ -29,6 +29,8 @@ def photographs(watson):
         (["photographs", "--out", "thesis"], "holds chapter.tex"),
         (["photographs", "--out", "out", "--template", "{id}"], "--template is for --kind open-images"),
         (["photographs", "--out", "out", "--kind", "ftp"], "kind: "),
+        (["photographs", "--out", "out", "--model", "nope"], "there is no model 'nope'"),
+        (["photographs", "--out", "out", "--model", "nope.toml"], "nope.toml cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_before_anything_is_started_or_made(watson, photographs, arguments, why):

@@ -16,6 +16,7 @@ from watson.cli.manifest import job_options, source_of
 from watson.cli.options import Categories, Kind, LeastArea, LeastScore, LongSide, ModelOrFile, Template
 from watson.cli.printing import print_json
 from watson.cli.session import in_loop
+from watson.errors import UserError
 from watson.events import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -79,8 +80,13 @@ def _run(
 
 @contextmanager
 def _own_model(model: str) -> Iterator[ReadyModel | None]:
-    """A model that is named by its file, checked and ready to be registered; None where it is named by its name."""
+    """A model that is named by its file, checked and ready to be registered; None where Watson brings it.
+
+    Raises:
+        UserError: there is no such model, or what its file says is wrong.
+    """
     if not model.lower().endswith((".toml", ".json")):
+        _check_brought(model)
         yield None
         return
     from watson.model.description import read_description  # noqa: PLC0415 - only here
@@ -91,6 +97,18 @@ def _own_model(model: str) -> Iterator[ReadyModel | None]:
         with Console(stderr=True, emoji=False).status(f"checking {description.name}"):
             ready = prepare(description, Path(folder))
         yield ready
+
+
+def _check_brought(model: str) -> None:
+    """Said before anything is started."""
+    from watson.model.registry import is_built_in, is_public, known_models  # noqa: PLC0415 - only here
+
+    if not is_built_in(model):
+        known = ", ".join(info.name for info in known_models() if is_public(info.name))
+        raise UserError(
+            f"there is no model {model!r} on this machine. Known: {known}; or give the TOML or JSON file of one of yours "
+            "(docs/models.md)"
+        )
 
 
 def _name_of(out: Path) -> str:
