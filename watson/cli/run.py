@@ -106,8 +106,8 @@ def _check_brought(model: str) -> None:
     if not is_built_in(model):
         known = ", ".join(info.name for info in known_models() if is_public(info.name))
         raise UserError(
-            f"there is no model {model!r} on this machine. Known: {known}; or give the TOML or JSON file of one of yours "
-            "(docs/models.md)"
+            f"there is no model {model!r} on this machine. Known: {known}; or give the TOML or JSON file of one of "
+            "yours (docs/models.md)"
         )
 
 
