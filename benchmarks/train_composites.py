@@ -6,8 +6,8 @@ foreground IoU 0.728; with a random frozen network 0.069.
 
 Four rows, each a training of its own, measured on the held-out pictures:
 
-* ``composites``: cut-outs and backgrounds are those of the training pictures, in other places, sizes, turns and pairs;
-  most likely what was measured outside.
+* ``composites``: cut-outs and backgrounds are those of the training pictures, in other places, sizes, turns and pairs.
+  What was measured outside held out composites, too; whether they shared backgrounds and cut-outs is not known.
 * ``new backgrounds``: no training picture has their backgrounds.
 * ``new cut-outs``: no training picture has their backgrounds or their cut-outs.
 * ``random network``: as the first, but the frozen network was never trained: what the head alone can do.

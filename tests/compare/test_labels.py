@@ -11,6 +11,7 @@ from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
 from tests.compare.scene import HEIGHT, WIDTH, Scene, box
+from watson.compare import labels
 from watson.compare.labels import coco_of, jsonl_of, polygons, text_of
 from watson.compare.side import Side
 from watson.compare.suggest import Suggestions, suggest
@@ -91,3 +92,11 @@ async def test_a_picture_outside_the_source_has_its_bare_name(
     row = row.model_copy(update={"job": row.job.model_copy(update={"source": source})})
     document = await coco_of(Side(scene.catalogue, scene.objects, row), chosen.chosen)
     assert [image["file_name"] for image in document["images"]] == ["ä b.jpg"]
+
+
+def test_pictures_of_one_name_in_two_folders_keep_names_of_their_own() -> None:
+    uris = ["file:///p/a/0.png", "file:///p/b/0.png", "file:///p/b/a%20b.png", "s3://bucket/0.png"]
+    of_a_list = Source(kind="list", uri="/elsewhere/l.txt")
+    assert list(labels._file_names(uris[:2], of_a_list).values()) == ["a/0.png", "b/0.png"]
+    assert list(labels._file_names(uris[1:3], of_a_list).values()) == ["0.png", "a b.png"]
+    assert len(set(labels._file_names(uris, of_a_list).values())) == 4

@@ -104,6 +104,8 @@ async def test_altered_weights_are_refused_before_they_are_read(
     with pytest.raises(Refused, match=card.weights_sha256) as refused:
         await shelf.load(card.reference)
     assert refused.value.code is ReasonCode.MODEL_UNKNOWN
+    await shelf.put(card, weights)
+    assert (await shelf.load(card.reference)).info.reference == card.reference, "registering it again makes it good"
 
 
 @pytest.mark.parametrize("altered", [None, b"shorter"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.snapshots.conftest import Place, images
 from watson.errors import ReasonCode, Refused, UserError
 from watson.snapshots import Snapshot, SnapshotImage, find, snapshots
 from watson.snapshots.content import parse_image
+from watson.snapshots.record import record_key
 
 
 @pytest.fixture
@@ -119,3 +121,20 @@ async def test_a_record_under_another_name_is_refused(place: Place, taken: Snaps
     await place.objects.put(f"snapshots/{other}.json", taken.model_dump_json().encode())
     with pytest.raises(Refused, match="is the record of another snapshot"):
         await find(place.objects, other)
+
+
+@pytest.mark.parametrize("change", [{"images": 1}, {"masks": 12345}, {"categories": {"car": 3}}, {"models": []}])
+async def test_a_record_that_counts_something_else_than_the_content_has_is_found_out(
+    place: Place, taken: Snapshot, change: dict
+) -> None:
+    key = record_key(taken.id)
+    record = json.loads(await place.objects.get(key)) | change
+    await place.objects.put(key, json.dumps(record).encode())
+    with pytest.raises(Refused, match="counts other images, masks or categories") as refused:
+        await place.read(taken.id)
+    assert refused.value.code is ReasonCode.OBJECT_ALTERED
+
+
+async def test_a_damaged_record_hides_no_other_snapshot(place: Place, taken: Snapshot) -> None:
+    await place.objects.put(record_key("0" * 64), b"{}")
+    assert await snapshots(place.objects) == [taken]

@@ -6,6 +6,7 @@ CVAT ("COCO 1.0") and Label Studio (its converter's ``import coco``) read polygo
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -55,11 +56,12 @@ async def coco_of(side: Side, chosen: Sequence[Suggestion]) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     names: dict[str, list[dict[str, Any]]] = {}
+    file_names = _file_names([one.uri for one in chosen], side.row.job.source)
     for one in chosen:
         event = await side.catalogue.image(side.job, one.image_key)
         if event is None:  # catalogued again by a repair this very moment
             continue
-        images.append(_image(len(images) + 1, event, one, side.row.job.source))
+        images.append(_image(len(images) + 1, event, one, file_names[one.uri]))
         masks = await load_masks(side.objects, event) if event.masks else []
         for mask in masks:
             made = await asyncio.to_thread(_annotation, len(annotations) + 1, len(images), event, mask)
@@ -79,11 +81,11 @@ async def coco_of(side: Side, chosen: Sequence[Suggestion]) -> dict[str, Any]:
     }
 
 
-def _image(number: int, event: ImageCatalogued, one: Suggestion, source: Source) -> dict[str, Any]:
+def _image(number: int, event: ImageCatalogued, one: Suggestion, name: str) -> dict[str, Any]:
     width, height = _size(event)
     return {
         "id": number,
-        "file_name": _relative(event.original.uri, source),
+        "file_name": name,
         "width": width,
         "height": height,
         "coco_url": event.original.uri,
@@ -132,6 +134,16 @@ def _size(event: ImageCatalogued) -> tuple[int, int]:
     """Of the original, which people label; of the normalised picture where the event does not tell."""
     original, normalised = event.original, event.normalised
     return original.width or normalised.width, original.height or normalised.height
+
+
+def _file_names(uris: Sequence[str], source: Source) -> dict[str, str]:
+    """By URI: labelling tools know pictures by these names, so each is one picture's alone."""
+    names = {uri: _relative(uri, source) for uri in uris}
+    if len(set(names.values())) == len(names):
+        return names
+    common = os.path.commonprefix(list(names))  # noqa: RUF071 - of text: they may be of several schemes
+    common = common[: common.rfind("/") + 1]
+    return {uri: uri.removeprefix(common).replace("://", "/") for uri in names}
 
 
 def _relative(uri: str, source: Source) -> str:

@@ -70,7 +70,6 @@ class _Document:
         self._info = {"description": f"{snapshot.dataset}, snapshot {snapshot.id}"}
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
-        self._numbers = {name: number for number, name in enumerate(sorted(snapshot.categories), start=1)}
 
     @property
     def pictures(self) -> int:
@@ -81,13 +80,12 @@ class _Document:
         self._images.append({"id": number, "file_name": _name(image), "width": image.width, "height": image.height})
         stored = {mask.index: mask for mask in decode_masks(masks).masks}
         for mask in image.masks:
-            category = self._numbers.setdefault(mask.category, len(self._numbers) + 1)
             rle = stored[mask.index].rle
             self._annotations.append(
                 {
                     "id": len(self._annotations) + 1,
                     "image_id": number,
-                    "category_id": category,
+                    "category_id": mask.category,  # its number, once all names are known
                     "segmentation": {"size": list(rle.size), "counts": rle.counts},
                     "area": mask.area,
                     "bbox": list(mask.box),
@@ -96,7 +94,11 @@ class _Document:
             )
 
     def write(self, path: Path) -> None:
-        categories = [{"id": number, "name": name} for name, number in self._numbers.items()]
+        names = sorted({str(annotation["category_id"]) for annotation in self._annotations})
+        numbers = {name: number for number, name in enumerate(names, start=1)}
+        for annotation in self._annotations:
+            annotation["category_id"] = numbers[str(annotation["category_id"])]
+        categories = [{"id": number, "name": name} for name, number in numbers.items()]
         half = path.with_name(f".{path.name}.part")
         half.write_bytes(
             orjson.dumps(

@@ -8,9 +8,11 @@ import hashlib
 import io
 import re
 import zlib
+from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
+import structlog
 from pydantic import ValidationError
 
 from watson.errors import ReasonCode, Refused, UserError
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find", "load_record", "read", "snapshots"]
 
+log = structlog.get_logger(__name__)
+
 _DIGITS = re.compile(r"[0-9a-f]{4,64}")
 _MOST_RECORD_BYTES = 64 * 2**20
 _MOST_PART_BYTES = 2**28  # far above any real one, packed or unpacked: what is in the store may be forged
@@ -31,13 +35,19 @@ _PARSED_AT_ONCE = 500
 
 
 async def snapshots(objects: ObjectStore) -> list[Snapshot]:
-    """The records of all snapshots, newest first.
+    """The records of all snapshots, newest first. One that is damaged is passed over, and said so in the log.
 
     Raises:
-        Refused: ``OBJECT_ALTERED``; a record is damaged.
         Retriable: the store is unavailable.
     """
-    found = [await load_record(objects, snapshot) for snapshot in await _ids(objects, "")]
+    found: list[Snapshot | None] = []
+    for snapshot in await _ids(objects, ""):
+        try:
+            found.append(await load_record(objects, snapshot))
+        except Refused as refused:
+            if refused.code is not ReasonCode.OBJECT_ALTERED:
+                raise
+            log.error("a snapshot's record is damaged", why=str(refused))  # noqa: TRY400 - whoever lists goes on
     return sorted(
         (record for record in found if record is not None),
         key=lambda record: (record.created_at, record.id),
@@ -104,7 +114,7 @@ async def read(objects: ObjectStore, snapshot: str | Snapshot) -> AsyncGenerator
         Retriable: the store is unavailable.
     """
     record = await find(objects, snapshot) if isinstance(snapshot, str) else snapshot
-    content = hashlib.sha256()
+    content, models, categories = hashlib.sha256(), Counter[str](), Counter[str]()
     for number, part in enumerate(record.parts):
         packed = await objects.get(part.object, _MOST_PART_BYTES)
         lines = await asyncio.to_thread(_lines, packed, part, content)
@@ -113,10 +123,20 @@ async def read(objects: ObjectStore, snapshot: str | Snapshot) -> AsyncGenerator
         for place, line in enumerate(lines[1:] if number == 0 else lines):
             if place % _PARSED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            yield parse_image(line)
+            image = parse_image(line)
+            models[image.model] += 1
+            categories.update(mask.category for mask in image.masks)
+            yield image
     if content.hexdigest() != record.id:
         raise Refused(
             ReasonCode.OBJECT_ALTERED, f"the content of snapshot {record.short} has sha256 {content.hexdigest()}"
+        )
+    said = {taken.model: taken.images for taken in record.models}
+    counted = (models.total(), categories.total(), dict(models), dict(categories))
+    if counted != (record.images, record.masks, said, record.categories):
+        raise Refused(
+            ReasonCode.OBJECT_ALTERED,
+            f"the record of snapshot {record.short} counts other images, masks or categories than its content has",
         )
 
 

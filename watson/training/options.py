@@ -29,7 +29,7 @@ class TrainingOptions:
         width: channels within the head.
         learning_rate: the highest; it rises for a tenth of the steps and then falls as a cosine.
         weight_decay: of AdamW.
-        dice: weight of the Dice loss beside the cross-entropy's 1. More finds more, also where nothing is.
+        dice: weight of the Dice loss beside the cross-entropy's 1.
         dropout: fraction of the head's channels that are left out at random in each step.
         cache_bytes: of features kept on disk; those beyond are computed anew in each round.
         threads: of torch.

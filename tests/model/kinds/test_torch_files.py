@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -144,6 +146,63 @@ def test_torchscript_that_writes_files_is_refused_before_it_runs(tmp_path: Path)
     assert not (tmp_path / "written").exists()
     torch.jit.load(str(path))(torch.zeros(1, 3, 8, 8))
     assert (tmp_path / "written").exists()  # so it would have
+
+
+class ReadsByTorchvision(torch.nn.Module):
+    """Reads a file by an operator that is there as soon as torchvision is."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        secret = torch.ops.image.read_file(self.path)
+        return torch.cat([pixels[:, :1] + secret.sum(), pixels[:, 1:2]], dim=1)
+
+
+def test_torchscript_with_operators_of_other_libraries_is_refused(tmp_path: Path) -> None:
+    import torchvision  # noqa: F401 - as in a worker that runs a model of torchvision's
+
+    (tmp_path / "secret").write_bytes(b"secret")
+    path = scripted(ReadsByTorchvision(str(tmp_path / "secret")), tmp_path)
+    with pytest.raises(UserError, match=r"names 'ops' in code/.*It was not loaded"):
+        loaded("torchscript", GIVEN, path)
+    with_two = torch.jit.load(str(path))(torch.zeros(1, 3, 8, 8))
+    assert float(with_two.detach()[0, 0, 0, 0]) == sum(b"secret")  # so it would have read it
+
+
+@pytest.mark.parametrize("text", ["ops.image.read_file(x)", "ops .image.x(y)", "x = ops", "ops\n.image.x", "ops.aten"])
+def test_operators_are_of_a_known_library_or_refused(text: str) -> None:
+    assert torchscript._REFUSED.search(text.encode())
+
+
+@pytest.mark.parametrize("text", ["ops.torchvision.nms(b, s, 0.5)", "ops.prim.NumToTensor(x)", "props.x", "opset"])
+def test_operators_of_known_libraries_are_let_through(text: str) -> None:
+    assert not torchscript._REFUSED.search(text.encode())
+
+
+class Suppresses(torch.nn.Module):
+    """Uses an operator of torchvision's, as detectors do."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 4.0]])
+        kept = torch.ops.torchvision.nms(boxes, torch.tensor([0.9, 0.8]), 0.5)
+        return torch.cat([pixels[:, :1] * float(kept.numel()), pixels[:, 1:2]], dim=1)
+
+
+def test_a_network_with_torchvisions_operators_can_be_brought_by_a_process_that_loaded_nothing_else(
+    tmp_path: Path,
+) -> None:
+    path = scripted(Suppresses(), tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from watson.model.kinds import torchscript;"
+        "torchscript.prepare({'categories': ['x'], 'output': {'kind': 'semantic-logits', 'background': 0},"
+        " 'input': {'longest': 64}}, Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 class Malicious:

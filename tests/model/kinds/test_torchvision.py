@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torchvision.models import Weights, WeightsEnum
 
 from tests.model.kinds.torchvision_files import SMALLEST, loaded, network, saved
@@ -275,3 +275,14 @@ def test_kept_weights_that_are_something_else_are_refused(weights: Path, tmp_pat
     info = loaded(prepared).info
     with pytest.raises(UserError, match="does not hold the tensors of a registered model"):
         kind.load(info, prepared.configuration, weights, device="cpu", torch_threads=1)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_diverged_are_refused(weights: Path, tmp_path: Path, number: float) -> None:
+    made = kind.prepare(GIVEN, weights, tmp_path)
+    tensors = load_file(made.weights)
+    name = next(name for name, tensor in sorted(tensors.items()) if tensor.is_floating_point())
+    tensors[name].view(-1)[0] = number
+    save_file(tensors, tmp_path / "diverged.safetensors")
+    with pytest.raises(UserError, match=f"NaN or infinite numbers .{name}"):
+        kind.prepare(GIVEN, tmp_path / "diverged.safetensors", tmp_path)

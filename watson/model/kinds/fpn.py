@@ -20,7 +20,7 @@ from watson.errors import UserError
 from watson.model.backbones import Base, base_named
 from watson.model.efficientnet_network import input_size
 from watson.model.fpn import FpnNetwork
-from watson.model.kinds import Prepared
+from watson.model.kinds import Prepared, state_dicts
 from watson.model.segmenter import ModelInfo, Picture, Segmentation
 from watson.model.semantic import SemanticSettings, instances
 
@@ -135,5 +135,6 @@ def _network(configuration: Configuration, base: Base, weights: Path) -> FpnNetw
                 f"{weights} does not hold the weights of {base.name} with a head of width {configuration.width} for "
                 f"{len(configuration.categories)} categories: {name} is missing, of another shape, or too much"
             )
+    state_dicts.check_finite(tensors)
     network.load_state_dict(tensors)
     return network.requires_grad_(requires_grad=False).eval()

@@ -78,9 +78,21 @@ def fitted(given: Mapping[str, torch.Tensor], network: torch.nn.Module, *, dropp
     ]
     if wrong:
         raise UserError(f"The weights are not this network's: {'; '.join(wrong)}.")
+    check_finite(given)
     return {
         name: given[name].to(own[name].dtype) if name in wanted else torch.zeros_like(own[name]) for name in sorted(own)
     }
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse weights with which a network sees nothing, ever, and says nothing of it.
+
+    Raises:
+        UserError: some are NaN or infinite: names the first of them.
+    """
+    for name, tensor in sorted(tensors.items()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"The weights hold NaN or infinite numbers ({name}): the training that made them diverged.")
 
 
 def keep(tensors: Mapping[str, torch.Tensor], path: Path) -> Path:

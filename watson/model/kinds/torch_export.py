@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import torch
+import torchvision  # noqa: F401 - its operators (nms, roi_align) are part of many networks
 from pydantic import JsonValue
 from torch.export.passes import move_to_device_pass
 

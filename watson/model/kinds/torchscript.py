@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 import torch
+import torchvision  # noqa: F401 - its operators (nms, roi_align) are part of many networks
 from pydantic import JsonValue
 
 from watson.errors import UserError
@@ -31,8 +32,9 @@ __all__ = ["load", "prepare"]
 _JIT: Any = torch.jit  # which has no types
 _KEPT = re.compile(r"code/.+\.py|(?:data|constants)(?:\.pkl|/.+)|version|byteorder|\.data/\w+")
 """Code, values and numbers. Not: an older format's index (``model.json``), which could call any file code."""
-_REFUSED = re.compile(rb"\b(?:save|from_file|torch\s*\.\s*classes)\b")
-"""Source: torch's aten::save and aten::from_file; __torch__.torch.classes, whose code is C++ and may do anything."""
+_REFUSED = re.compile(rb"\b(?:save|from_file|torch\s*\.\s*classes|ops(?!\.(?:aten|prim|quantized|torchvision)\.\w))\b")
+"""Source: torch's aten::save and aten::from_file; __torch__.torch.classes, whose code is C++ and may do anything; and
+operators of whatever else is loaded in a worker, such as torchvision's image::write_file."""
 
 
 def prepare(given: Mapping[str, JsonValue], weights: Path | None, folder: Path) -> Prepared:  # noqa: ARG001 - as `Kind`
