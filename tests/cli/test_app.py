@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -148,7 +149,13 @@ def test_control_c_ends_a_command_with_130_and_no_traceback(watson, tmp_path):
     watson.write(changed(JOB))
     out = tmp_path / "out"
     with out.open("w") as file:
-        process = subprocess.Popen([*WATSON, "status", JOB], stdout=file, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*WATSON, "status", JOB],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - ignored where the tests run in a shell's background
+        )
     try:
         assert wait_until(lambda: "listing" in out.read_text(), seconds=60)
         process.send_signal(2)

@@ -96,7 +96,9 @@ def test_what_cannot_be_trained_is_refused_in_a_line(watson, dataset, monkeypatc
 
 
 def test_a_model_that_is_not_known_is_refused(watson, dataset):
-    assert "There is no model 'nobody'" in watson("evaluate", "--model", "nobody", "--dataset", dataset).refused()
+    refused = watson("evaluate", "--model", "nobody", "--dataset", dataset).refused(69)
+    assert "'nobody' is no folder or file of a model, and none that Watson brings" in refused
+    assert "WATSON_BROKERS" in refused
 
 
 def test_a_model_of_other_categories_is_refused(watson, dataset):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from watson.cli.session import command_settings, in_loop, open_objects
+from watson.errors import BrokerUnavailable
 from watson.events import ModelEvaluated, ModelRegistered
 
 if TYPE_CHECKING:
@@ -73,7 +74,13 @@ def segmenter_named(text: str, stack: ExitStack) -> Segmenter:
         )
     if is_built_in(text):
         return load(text, device=settings.device, torch_threads=settings.torch_threads)
-    return in_loop(_registered(settings, text))
+    try:
+        return in_loop(_registered(settings, text))
+    except BrokerUnavailable as exc:
+        raise BrokerUnavailable(
+            f"{text!r} is no folder or file of a model, and none that Watson brings; those registered "
+            f"are in the log, but {exc}"
+        ) from exc
 
 
 async def _registered(settings: Settings, reference: str) -> Segmenter:

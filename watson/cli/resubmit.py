@@ -77,10 +77,15 @@ def _resubmit(
     async def resubmit(settings: Settings) -> ManifestSubmitted:
         async with open_catalogue(settings) as rows:
             old = (await job_or_error(rows, job)).job
-        named = await resolved(settings, model or old.model)
-        manifest = make_manifest(old.source, dataset or old.dataset, new_job, named, changed(old.options))
-        if manifest.job == job:
-            raise UserError(f"that is job {job} itself: name another model, other rules or another dataset")
+
+        def another(named: str) -> ManifestSubmitted:
+            manifest = make_manifest(old.source, dataset or old.dataset, new_job, named, changed(old.options))
+            if manifest.job == job:
+                raise UserError(f"that is job {job} itself: name another model, other rules or another dataset")
+            return manifest
+
+        another(model or old.model)  # what is wrong with it is said without a broker
+        manifest = another(await resolved(settings, model or old.model))
         await send(settings, manifest)
         return manifest
 
