@@ -35,6 +35,12 @@ def test_a_damaged_beginning_is_named(place):
         place.begin({"seed": 1})
 
 
+def test_what_is_no_number_is_not_written(place):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        place.begin({"seed": float("nan")})
+    place.begin({"seed": 1})
+
+
 def test_a_finished_model_is_not_overwritten(place):
     place.begin({"seed": 1})
     place.finish({"name": "Käse"}, {"epochs": []})

@@ -77,10 +77,14 @@ class TrainingPlace:
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON in one step."""
+    """Write JSON in one step.
+
+    Raises:
+        ValueError: a number is none or infinite, which JSON cannot say.
+    """
     unfinished = path.with_name(f".{path.name}.part")
     with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=2, ensure_ascii=False)
+        json.dump(document, file, indent=2, ensure_ascii=False, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

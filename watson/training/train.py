@@ -117,6 +117,8 @@ def train(
         features.compute(lambda done, total: progress("features", done, total))
         head = HeadTraining(base.channels, len(training.categories), features, options)
         checkpoint = _trained(head, place, options, progress)
+    if all(epoch.loss is None for epoch in checkpoint.epochs):
+        raise UserError(f"nothing can be learned from {training.place}: every pixel is of a crowd or void")
     configuration = fpn.Configuration(
         base=base.name, categories=training.categories, side=options.side, width=options.width
     )
@@ -146,7 +148,8 @@ def _note(checkpoint: Checkpoint) -> str:
     if not checkpoint.epochs:
         return ""
     last, best = checkpoint.epochs[-1], checkpoint.epochs[checkpoint.best_epoch - 1]
-    return f"loss {last.loss:.3f}, mIoU {last.mean_iou:.3f}, best {best.mean_iou:.3f} in {checkpoint.best_epoch}"
+    loss = "-" if last.loss is None else f"{last.loss:.3f}"
+    return f"loss {loss}, mIoU {last.mean_iou:.3f}, best {best.mean_iou:.3f} in {checkpoint.best_epoch}"
 
 
 def _fingerprint(
