@@ -83,6 +83,44 @@ async def test_a_training_that_was_refused_fails_at_once_with_the_reason(tmp_pat
     assert len(_told(tmp_path)) == 1
 
 
+CHECKPOINT = (
+    "from pathlib import Path; folder = Path(sys.argv[sys.argv.index('--out') + 1]) / '.training'\n"
+    "folder.mkdir(parents=True, exist_ok=True); (folder / 'checkpoint.pt').write_bytes(b'all of it')\n"
+)
+
+
+async def test_what_a_training_left_on_disk_goes_when_its_end_was_said(tmp_path: Path) -> None:
+    line = Line(tmp_path, CHECKPOINT + GOOD)
+    assert await line.deliver() == "emitted"
+    assert list((tmp_path / "trainings").iterdir()) == []
+    assert await line.deliver() == "repeated"
+
+
+async def test_what_a_training_left_on_disk_goes_also_where_a_worker_died_before_it_did(tmp_path: Path) -> None:
+    line = Line(tmp_path, GOOD)
+    await line.deliver()
+    (tmp_path / "trainings" / "street-1" / ".training").mkdir(parents=True)
+    assert await line.deliver() == "repeated"
+    assert list((tmp_path / "trainings").iterdir()) == []
+
+
+@pytest.mark.parametrize("broken", ["log", "marks"])
+async def test_a_model_stays_on_disk_until_its_end_was_said(tmp_path: Path, broken: str) -> None:
+    line = Line(tmp_path, CHECKPOINT + GOOD)
+    getattr(line, broken).failure = RuntimeError("nothing is taken")
+    with pytest.raises(RuntimeError, match="nothing is taken"):
+        await line.deliver()
+    assert (tmp_path / "trainings" / "street-1" / ".training" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("code", [1, 2, 69])
+async def test_what_a_training_that_failed_left_on_disk_stays(tmp_path: Path, code: int) -> None:
+    line = Line(tmp_path, f"{CHECKPOINT}sys.exit({code})")
+    for outcome in ("failed", "repeated"):
+        assert await line.deliver() == outcome
+        assert (tmp_path / "trainings" / "street-1" / ".training" / "checkpoint.pt").exists()
+
+
 @pytest.mark.parametrize(
     "body", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(69)", "print('no JSON')", "print('[]')"]
 )

@@ -7,7 +7,11 @@ import json
 import pytest
 
 from tests.training.scene import write_coco
+from watson.cli.reference import commands
+from watson.events import TrainingOptions as EventOptions
+from watson.training.options import TrainingOptions
 
+COMMANDS = dict(commands())
 SMALL = ("--side", 64, "--epochs", 2, "--variants", 1)
 
 
@@ -93,6 +97,87 @@ def test_an_interruption_says_how_to_go_on(watson, dataset, monkeypatch):
 def test_what_cannot_be_trained_is_refused_in_a_line(watson, dataset, monkeypatch, arguments, why):
     monkeypatch.chdir(watson.folder)
     assert why in watson("train", *arguments).refused()
+
+
+@pytest.mark.torch
+def test_a_model_is_not_named_like_one_that_watson_brings(watson, dataset):
+    refused = watson("train", "--dataset", dataset, "--name", "efficientnet-lite0-cam").refused()
+    assert "the name efficientnet-lite0-cam is that of a model which Watson brings" in refused
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("data", "more", "out"),
+    [
+        ("squares", (), "squares"),
+        ("squares", ("--out", "squares/models/first"), "squares/models/first"),
+        ("squares", ("--out", "link"), "link"),
+        ("squares/instances.json", (), "squares"),
+        ("other/instances.json", ("--held-out-dataset", "squares"), "squares"),
+    ],
+)
+def test_a_model_is_not_written_into_a_dataset(watson, dataset, data, more, out):
+    (watson.folder / "other").mkdir()
+    write_coco(watson.folder / "other", 3)
+    (watson.folder / "link").symlink_to("squares")
+    before = sorted((watson.folder / "squares").rglob("*"))
+    refused = watson("train", "--dataset", data, "--name", "squares", *more, *SMALL).refused()
+    assert f"the model would be written to {out}, into the dataset squares: name another folder with --out" in refused
+    assert sorted((watson.folder / "squares").rglob("*")) == before
+
+
+@pytest.mark.torch
+def test_a_model_may_lie_beside_the_file_of_a_dataset(watson, dataset):
+    out = dataset.parent / "model"
+    assert watson("train", "--dataset", dataset, "--name", "squares", "--out", out, *SMALL).code == 0
+    assert (out / "model.json").exists()
+
+
+ASK = ("train", "--dataset", "snapshot:3f9a51c07be2", "--name", "street", "--submit")
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--out", "model"),
+        ("--images", "pictures"),
+        ("--held-out-dataset", "other"),
+        ("--patience", "3"),
+        ("--variants", "2"),
+        ("--cache", "1"),
+        ("--weights", "resnet.pth"),
+        ("--resume",),
+        ("--register",),
+    ],
+)
+def test_what_a_worker_is_not_told_is_refused_with_submit(watson, option):
+    assert f"a train worker is not told {option[0]}: leave it out with --submit" in watson(*ASK, *option).refused()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--held-out", "0"), "--held-out 0.0 cannot be asked of a train worker: Input should be greater than 0"),
+        (("--held-out", "1"), "--held-out 1.0 cannot be asked of a train worker: Input should be less than 1"),
+        (("--epochs", "20000"), "--epochs 20000 cannot be asked of a train worker: Input should be less than or"),
+        (("--seed", "9999999999"), "--seed 9999999999 cannot be asked of a train worker: Input should be less than"),
+        (("--side", "100"), "the side is 100 pixels: it must be a multiple of 32"),
+        (("--base", "vgg"), "there is no base 'vgg'. Known: efficientnet_lite0"),
+        (("--patience", "3", "--resume"), "a train worker is not told --patience, --resume: leave them out with"),
+        ((), "snapshot"),  # all else is right: it is looked for
+    ],
+)
+def test_what_no_worker_could_do_is_refused_before_it_is_asked(watson, options, why):
+    assert why in watson(*ASK, *options).refused()
+
+
+def test_a_worker_is_asked_for_what_the_command_would_do_itself():
+    asked, done = EventOptions(), TrainingOptions()
+    assert (asked.side, asked.epochs, asked.seed) == (done.side, done.epochs, done.seed)
+    said = {param.name: param.default for param in COMMANDS["train"].params}
+    assert asked.model_dump() == {name: said[name] for name in asked.model_dump()}
 
 
 def test_a_model_that_is_not_known_is_refused(watson, dataset):

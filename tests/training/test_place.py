@@ -35,6 +35,23 @@ def test_a_damaged_beginning_is_named(place):
         place.begin({"seed": 1})
 
 
+def test_what_is_no_number_is_not_written(place):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        place.begin({"seed": float("nan")})
+    place.begin({"seed": 1})
+
+
+def test_the_folder_of_an_exported_dataset_gets_no_model_also_when_its_file_is_named(tmp_path):
+    annotations = tmp_path / "street" / "annotations"
+    annotations.mkdir(parents=True)
+    (annotations / "instances.json").write_text("{}")
+    for folder in ("street", "street/annotations"):
+        with pytest.raises(UserError, match=rf"written to .*, into the dataset .*{folder}: name another folder"):
+            TrainingPlace(tmp_path / folder).check_apart(annotations / "instances.json")
+    TrainingPlace(tmp_path / "street-model").check_apart(annotations / "instances.json")
+    TrainingPlace(tmp_path / "street-model").check_apart(tmp_path / "street")
+
+
 def test_a_finished_model_is_not_overwritten(place):
     place.begin({"seed": 1})
     place.finish({"name": "Käse"}, {"epochs": []})

@@ -7,9 +7,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.training.scene import CATEGORIES, write_coco
+from tests.training.scene import CATEGORIES, HEIGHT, WIDTH, coco_document, run_lengths, write_coco
 from watson.errors import UserError
 from watson.training.evaluation import evaluate
 from watson.training.labelled import split
@@ -159,9 +160,61 @@ def test_parts_of_other_categories_are_refused(parts, tmp_path):
         run((parts[0], other), tmp_path / "m")
 
 
+@pytest.mark.parametrize(
+    ("categories", "why"),
+    [
+        (("red", "g" * 201), r"the category 'g{60}…': String should have at most 200 characters"),
+        (("red", "g" * 198), r"the category 'g{60}…', measured as iou/ and its name: String should have at most 200"),
+        (
+            tuple(f"a category of many, {number}" for number in range(3000)),
+            r"its 3000 categories are too many or their names too long: .* more than 65536",
+        ),
+    ],
+)
+def test_categories_that_no_registry_takes_are_refused_before_any_work(parts, tmp_path, categories, why):
+    with pytest.raises(UserError, match=rf"no model of .*instances.json could be registered: {why}"):
+        run([dataclasses.replace(part, categories=categories) for part in parts], tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_longest_name_that_is_taken_can_be_registered(parts, tmp_path):
+    from watson.model.description import read_description
+    from watson.model.preparing import prepare
+
+    parts = [dataclasses.replace(part, categories=("red", "g" * 196)) for part in parts]
+    done = run(parts, tmp_path / "m", dataclasses.replace(OPTIONS, epochs=1))
+    (tmp_path / "empty").mkdir()
+    assert "iou/" + "g" * 196 in prepare(read_description(done.model), tmp_path / "empty").event.metrics
+
+
 def test_an_unknown_base_is_refused(parts, tmp_path):
     with pytest.raises(UserError, match=r"there is no base 'vgg'. Known: efficientnet_lite0, mobilenet_v3_large"):
         run(parts, tmp_path / "m", dataclasses.replace(OPTIONS, base="vgg"))
+
+
+def crowded(folder: Path, number: int, crowds: set[int]):
+    """``number`` pictures, of which ``crowds`` show nothing else than a crowd."""
+    document = coco_document(number)
+    for place in crowds:
+        whole = run_lengths(np.ones((HEIGHT, WIDTH), np.bool_))
+        document["annotations"][place] |= {"iscrowd": 1, "segmentation": whole}
+    return read_dataset(write_coco(folder, number, **document))
+
+
+def test_a_batch_of_crowds_alone_teaches_nothing(tmp_path):
+    crowds = crowded(tmp_path, 4, {1, 2})
+    parts = [dataclasses.replace(crowds, samples=crowds.samples[begin : begin + 2]) for begin in (0, 2)]
+    done = run(parts, tmp_path / "m", dataclasses.replace(OPTIONS, epochs=2, batch=1))
+    history = json.loads((tmp_path / "m" / "training.json").read_text(), parse_constant=pytest.fail)
+    assert all(epoch["loss"] > 0 for epoch in history["epochs"])
+    assert done.epochs == 2
+
+
+def test_pictures_of_crowds_alone_are_refused(tmp_path):
+    crowds = crowded(tmp_path, 4, {0, 1})
+    parts = [dataclasses.replace(crowds, samples=crowds.samples[begin : begin + 2]) for begin in (0, 2)]
+    with pytest.raises(UserError, match=r"nothing can be learned from .*: every pixel is of a crowd or void"):
+        run(parts, tmp_path / "m", dataclasses.replace(OPTIONS, epochs=2))
 
 
 def test_a_side_that_the_network_cannot_take_is_refused():

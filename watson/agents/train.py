@@ -1,7 +1,8 @@
 """train: reads ``trainings``, trains, registers the model (``models``), and emits how it ended to ``trainings``.
 
 A training takes minutes to hours, in a process of its own. A redelivery finds the mark and does nothing; a worker that
-died leaves a checkpoint, and the next one to have the training goes on from it where it shares the disk.
+died leaves a checkpoint, and the next one to have the training goes on from it where it shares the disk. When its end
+was said, what a training left on disk is deleted; of one that failed it stays.
 """
 
 from __future__ import annotations
@@ -43,11 +44,15 @@ class TrainLink:
         if not isinstance(event, TrainingRequested):
             return "ignored"
         async with self._turns.of(event.id):
-            if self._marks.get(record.partition, event.id.bytes) is not None:
-                return "repeated"
-            ended = await self._done(event)
-            await self._outbox.send(ended, partition=record.partition)
-            await self._marks.put(record.partition, event.id.bytes, ended.model_dump_json().encode())
+            mark = self._marks.get(record.partition, event.id.bytes)
+            ended = await self._done(event) if mark is None else TrainingEnded.model_validate_json(mark)
+            if mark is None:
+                await self._outbox.send(ended, partition=record.partition)
+                await self._marks.put(record.partition, event.id.bytes, ended.model_dump_json().encode())
+            if ended.state == "complete":  # the registry has the model; of one that failed, see what there is
+                await self._trainer.forget(event.training)
+        if mark is not None:
+            return "repeated"
         return "emitted" if ended.state == "complete" else "failed"
 
     async def undecodable(self, _record: Record, refused: Refused) -> str:

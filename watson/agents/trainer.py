@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,15 @@ class Trainer:
         """
         async with self._turn:
             return await self._train(event)
+
+    async def forget(self, training: str) -> None:
+        """Delete what a training left on disk, if anything; where that fails, it stays and the log says so."""
+        try:
+            await asyncio.to_thread(shutil.rmtree, self._folder / training)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            log.warning("the folder of a training cannot be deleted", training=training, why=str(exc))
 
     async def _train(self, event: TrainingRequested) -> TrainingEnded:
         folder = self._folder / event.training

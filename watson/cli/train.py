@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,9 +18,10 @@ from watson.cli.labelled import SNAPSHOT, labelled
 from watson.cli.options import Json
 from watson.cli.printing import one_line, print_json, print_rows
 from watson.cli.registering import record_evaluation, register_description, segmenter_named
-from watson.cli.session import command_settings, in_loop, open_objects
+from watson.cli.session import command_settings
+from watson.cli.submit_training import submit_training
 from watson.errors import UserError
-from watson.events import ModelEvaluated, TrainingRequested
+from watson.events import ModelEvaluated
 from watson.events import TrainingOptions as EventOptions
 from watson.training.options import TrainingOptions
 
@@ -46,6 +46,7 @@ Images = Annotated[
 ]
 
 _DEFAULTS = TrainingOptions()
+_CACHE_GB = 4
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PLAIN_STEPS = 10
 
@@ -66,7 +67,7 @@ def _train(
     held_out: Annotated[
         float,
         typer.Option(min=0, max=1, metavar="FRACTION", help="Of the pictures: to measure with, not to learn from."),
-    ] = 0.2,
+    ] = EventOptions().held_out,
     held_out_dataset: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Hold out its pictures instead, and learn from the whole dataset."),
@@ -87,7 +88,7 @@ def _train(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another one gives another model.")] = _DEFAULTS.seed,
     cache: Annotated[
         float, typer.Option(min=0, metavar="GB", help="Of disk for features; what does not fit is computed anew.")
-    ] = 4,
+    ] = _CACHE_GB,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of the frozen network; downloaded or installed if not given.")
     ] = None,
@@ -118,16 +119,8 @@ def _train(
     from watson.training.readers import read_dataset  # noqa: PLC0415 - as said above
     from watson.training.train import train  # noqa: PLC0415 - as said above
 
-    if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r} is no model name: letters, digits, dots, dashes and underscores; at most 100")
-    if submit:
-        _request(dataset, name, base, EventOptions(side=side, epochs=epochs, held_out=held_out, seed=seed), as_json)
-        return
-    place = TrainingPlace(out or Path(name))
-    if resume and register_it and place.model.exists():  # it was trained, and then a service was away
-        _registered(place, None, as_json=as_json)
-        return
-    place.check(resume=resume)
+    _check_name(name)
+    frozen = base_named(base)
     options = TrainingOptions(
         base=base,
         side=side,
@@ -138,6 +131,29 @@ def _train(
         cache_bytes=int(cache * 1e9),
         threads=command_settings().torch_threads,
     )
+    if submit:
+        given = {
+            "--out": out is not None,
+            "--images": images is not None,
+            "--held-out-dataset": held_out_dataset is not None,
+            "--patience": patience != _DEFAULTS.patience,
+            "--variants": variants != _DEFAULTS.variants,
+            "--cache": cache != _CACHE_GB,
+            "--weights": weights is not None,
+            "--resume": resume,
+            "--register": register_it,
+        }
+        untold = [option for option, is_given in given.items() if is_given]
+        submit_training(dataset, name, options, held_out, untold, as_json=as_json)
+        return
+    place = TrainingPlace(out or Path(name))
+    for path in (dataset, held_out_dataset):
+        if path is not None and not str(path).startswith(SNAPSHOT):
+            place.check_apart(Path(path))
+    if resume and register_it and place.model.exists():  # it was trained, and then a service was away
+        _registered(place, None, as_json=as_json)
+        return
+    place.check(resume=resume)
     with _progress() as report:
         data = labelled(dataset, images, place.unfinished / "snapshot", report)
     pictures = data.pictures
@@ -145,7 +161,7 @@ def _train(
         learned, measured = split(pictures, held_out, seed)
     else:
         learned, measured = pictures, read_dataset(held_out_dataset)
-    network = pretrained(base_named(base), weights)
+    backbone = pretrained(frozen, weights)
     try:
         with _progress() as report:
             trained = train(
@@ -154,7 +170,7 @@ def _train(
                 place,
                 options,
                 name=name,
-                backbone=network,
+                backbone=backbone,
                 resume=resume,
                 on_progress=report,
                 dataset=data.snapshot,
@@ -172,6 +188,15 @@ def _train(
     typer.echo(f"The model is {trained.model}: the best of {trained.epochs} epochs, {trained.best_epoch}.", err=True)
 
 
+def _check_name(name: str) -> None:
+    from watson.model.registry import is_built_in  # noqa: PLC0415 - needed here alone
+
+    if not _NAME.fullmatch(name):
+        raise UserError(f"{name!r} is no model name: letters, digits, dots, dashes and underscores; at most 100")
+    if is_built_in(name):
+        raise UserError(f"the name {name} is that of a model which Watson brings: choose another")
+
+
 def _registered(place: TrainingPlace, trained: Trained | None, *, as_json: bool) -> None:
     from watson.model.description import read_description  # noqa: PLC0415 - needed here alone
 
@@ -183,33 +208,6 @@ def _registered(place: TrainingPlace, trained: Trained | None, *, as_json: bool)
     if trained is not None:
         _show(trained.evaluation)
     typer.echo(f"registered {event.key}: a job can name it, --model {event.name}")
-
-
-def _request(dataset: str, name: str, base: str, options: EventOptions, as_json: bool) -> None:
-    """Ask for a training. The same question is the same training."""
-    if not dataset.startswith(SNAPSHOT):
-        raise UserError("a train worker sees no files of yours: give --dataset snapshot:ID (watson datasets snapshot)")
-
-    async def ask() -> TrainingRequested:
-        from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-        from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
-        from watson.snapshots import find  # noqa: PLC0415 - see above
-
-        settings = command_settings()
-        async with open_objects(settings) as objects:
-            snapshot = (await find(objects, dataset.removeprefix(SNAPSHOT))).id
-        said = f"{name}\n{base}\n{snapshot}\n{options.model_dump_json()}"
-        training = f"{name[:60]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
-        event = TrainingRequested(training=training, name=name, base=base, snapshot=snapshot, options=options)
-        await verify_topics(settings, [settings.topic(event.topic)])
-        await publish(settings, [event])
-        return event
-
-    event = in_loop(ask())
-    if as_json:
-        print_json({"training": event.training, "name": name, "snapshot": event.snapshot})
-    else:
-        typer.echo(f"asked for training {event.training}; its model will be among watson models list")
 
 
 def _evaluate(

@@ -20,7 +20,7 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     side: Annotated[int, Field(ge=32, le=4096, description="pixels of the square that pictures are scaled to")] = 256
-    epochs: Annotated[int, Field(ge=1, le=10_000, description="at most; fewer where it gets no better")] = 60
+    epochs: Annotated[int, Field(ge=1, le=10_000, description="at most; fewer where it gets no better")] = 30
     held_out: Annotated[float, Field(gt=0, lt=1, description="fraction of the pictures to measure on")] = 0.2
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
 

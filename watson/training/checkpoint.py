@@ -20,11 +20,11 @@ class Epoch:
     """One round over the training pictures.
 
     Attributes:
-        loss: mean over its steps.
+        loss: mean over its steps; None where no pixel was judged in any of them.
         mean_iou: on the held-out pictures afterwards, at the head's resolution, with background; 0–1.
     """
 
-    loss: float
+    loss: float | None
     mean_iou: float
 
 

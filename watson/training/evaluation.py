@@ -14,10 +14,13 @@ from watson.training.average_precision import Detections
 from watson.training.confusion import Confusion
 from watson.training.labelled import BACKGROUND, LabelledDataset, Labels
 
-__all__ = ["Evaluation", "OnProgress", "evaluate"]
+__all__ = ["CATEGORY_IOU", "Evaluation", "OnProgress", "evaluate"]
 
 OnProgress = Callable[[int, int], None]
 """Called with the pictures done and the pictures there are."""
+
+CATEGORY_IOU = "iou/"
+"""Before a category's name: its own measure among the metrics."""
 
 _DIGITS = 6
 _NAMES_SHOWN = 10
@@ -63,7 +66,7 @@ class Evaluation:
             "ap": self.ap,
             "ap50": self.ap50,
             "ap75": self.ap75,
-            **{f"iou/{name}": value for name, value in self.category_iou.items()},
+            **{f"{CATEGORY_IOU}{name}": value for name, value in self.category_iou.items()},
         }
         return {name: round(value, _DIGITS) for name, value in named.items() if value is not None}
 

@@ -14,6 +14,7 @@ from watson.model.fpn import STRIDE, FpnHead
 from watson.training.checkpoint import Checkpoint, Epoch
 from watson.training.confusion import Confusion
 from watson.training.features import Features, PictureFeatures
+from watson.training.labelled import IGNORED
 from watson.training.losses import segmentation_loss
 from watson.training.options import TrainingOptions
 
@@ -66,7 +67,7 @@ class HeadTraining:
             self._best = copy.deepcopy(self._head.state_dict())
         return self._epochs[-1]
 
-    def _train(self, epoch: int) -> float:
+    def _train(self, epoch: int) -> float | None:
         random = np.random.default_rng([self._options.seed, epoch])
         torch.manual_seed(int(random.integers(2**31)))  # of what is left out
         self._head.train()
@@ -76,12 +77,15 @@ class HeadTraining:
             rate = self._options.learning_rate * _share((epoch * steps + step) / (self._options.epochs * steps))
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
-            loss = segmentation_loss(self._head(_maps(batch)), _labels(batch, random), self._options.dice)
+            labels = _labels(batch, random)
+            if bool((labels == IGNORED).all()):  # crowd or void alone: the mean over no pixel is no number
+                continue
+            loss = segmentation_loss(self._head(_maps(batch)), labels, self._options.dice)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch's
             self._optimizer.step()
             losses.append(float(loss.detach()))
-        return float(np.mean(losses))
+        return float(np.mean(losses)) if losses else None
 
     def _batches(self, random: np.random.Generator) -> Iterator[list[PictureFeatures]]:
         order = random.permutation(self._features.pictures)

@@ -21,7 +21,7 @@ def segmentation_loss(logits: Tensor, labels: Tensor, dice: float) -> Tensor:
 
     Args:
         logits: (N, C, h, w) float32.
-        labels: (N, h, w) int64, 0–C-1 or `IGNORED`.
+        labels: (N, h, w) int64, 0–C-1 or `IGNORED`; at least one is not ignored.
         dice: weight, 0 or more.
     """
     entropy = functional.cross_entropy(logits, labels, ignore_index=IGNORED)

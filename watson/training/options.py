@@ -6,8 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from watson.errors import UserError
+from watson.events import TrainingOptions as EventOptions
 
 __all__ = ["TrainingOptions"]
+
+_ASKED = EventOptions()
+"""Defaults are those of an event that asks a train worker."""
 
 _STRIDE = 32
 _LEAST_SIDE = 64
@@ -36,10 +40,10 @@ class TrainingOptions:
     """
 
     base: str = "efficientnet_lite0"
-    side: int = 256
-    epochs: int = 30
+    side: int = _ASKED.side
+    epochs: int = _ASKED.epochs
     patience: int = 10
-    seed: int = 0
+    seed: int = _ASKED.seed
     variants: int = 4
     batch: int = 16
     width: int = 96

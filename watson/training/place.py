@@ -14,6 +14,7 @@ from watson.errors import UserError
 __all__ = ["TrainingPlace"]
 
 _UNFINISHED = ".training"
+_ANNOTATIONS = "annotations"  # lies in the folder of a dataset, as COCO and Watson's exports have it
 
 
 class TrainingPlace:
@@ -42,6 +43,29 @@ class TrainingPlace:
         if self._begun.exists() and not resume:
             raise UserError(
                 f"a training was interrupted in {self.folder}: go on with --resume, or delete {self.unfinished}"
+            )
+
+    def check_apart(self, dataset: Path) -> None:
+        """See that the model is not written into a dataset, which would be another one then.
+
+        Args:
+            dataset: a file or folder of labelled pictures. Of a file its folder is meant, but not what lies within.
+
+        Raises:
+            UserError: it would be.
+        """
+        wanted = self.folder.resolve()
+        if dataset.is_dir():
+            clashing = [dataset] if wanted.is_relative_to(dataset.resolve()) else []
+        elif dataset.is_file():
+            above = [dataset.parent, *([dataset.parent.parent] if dataset.parent.name == _ANNOTATIONS else [])]
+            clashing = [folder for folder in above if wanted == folder.resolve()]
+        else:
+            return  # whoever reads it says so
+        if clashing:
+            raise UserError(
+                f"the model would be written to {self.folder}, into the dataset {clashing[0]}: name another folder "
+                "with --out"
             )
 
     def begin(self, fingerprint: Mapping[str, Any]) -> None:
@@ -77,10 +101,14 @@ class TrainingPlace:
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON in one step."""
+    """Write JSON in one step.
+
+    Raises:
+        ValueError: a number is none or infinite, which JSON cannot say.
+    """
     unfinished = path.with_name(f".{path.name}.part")
     with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=2, ensure_ascii=False)
+        json.dump(document, file, indent=2, ensure_ascii=False, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

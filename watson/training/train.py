@@ -20,7 +20,6 @@ from torch import nn
 
 from watson.errors import UserError
 from watson.model.backbones import Base, base_named
-from watson.model.cards import ModelCard
 from watson.model.fpn import FpnNetwork
 from watson.model.kinds import fpn
 from watson.model.weights import sha256_of
@@ -30,11 +29,10 @@ from watson.training.features import FeatureCache, Features
 from watson.training.labelled import LabelledDataset
 from watson.training.loop import HeadTraining
 from watson.training.options import TrainingOptions
+from watson.training.outcome import KIND, card_of, check_registrable
 from watson.training.place import TrainingPlace
 
 __all__ = ["OnProgress", "Trained", "train"]
-
-KIND = "fpn"
 
 
 class OnProgress(Protocol):
@@ -99,8 +97,8 @@ def train(
         dataset: the snapshot that all the pictures are; empty for a hash of pictures and labels.
 
     Raises:
-        UserError: the folder holds something else, a file of the dataset is not there or is wrong, or the base is
-            unknown.
+        UserError: the folder holds something else, a file of the dataset is not there or is wrong, the base is
+            unknown, the model could not be registered, or no pixel of the pictures says what it shows.
     """
     progress = on_progress or (lambda _stage, _done, _total, _note="": None)
     place.check(resume=resume)
@@ -109,6 +107,11 @@ def train(
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     base = base_named(options.base)
+    configuration = fpn.Configuration(
+        base=base.name, categories=training.categories, side=options.side, width=options.width
+    )
+    described = _described(base, configuration, dataset)
+    check_registrable(name, configuration, training.place, described)
     fingerprint = _fingerprint(training, held_out, options, backbone)
     place.begin(fingerprint)
     cache = FeatureCache(place.unfinished, _digest(fingerprint), options.cache_bytes)
@@ -117,13 +120,12 @@ def train(
         features.compute(lambda done, total: progress("features", done, total))
         head = HeadTraining(base.channels, len(training.categories), features, options)
         checkpoint = _trained(head, place, options, progress)
-    configuration = fpn.Configuration(
-        base=base.name, categories=training.categories, side=options.side, width=options.width
-    )
+    if all(epoch.loss is None for epoch in checkpoint.epochs):
+        raise UserError(f"nothing can be learned from {training.place}: every pixel is of a crowd or void")
     _write_weights(place.weights, base, configuration, backbone, checkpoint)
     evaluation = _evaluated(name, configuration, place, held_out, options, progress)
     place.finish(
-        _model(name, base, configuration, place, evaluation, dataset or _both(fingerprint)),
+        _model(name, configuration, place, evaluation, described | {"dataset": dataset or _both(fingerprint)}),
         {**fingerprint, "epochs": [asdict(epoch) for epoch in checkpoint.epochs], "best_epoch": checkpoint.best_epoch}
         | {"held_out_pictures": [sample.name for sample in held_out.samples]},
     )
@@ -146,7 +148,8 @@ def _note(checkpoint: Checkpoint) -> str:
     if not checkpoint.epochs:
         return ""
     last, best = checkpoint.epochs[-1], checkpoint.epochs[checkpoint.best_epoch - 1]
-    return f"loss {last.loss:.3f}, mIoU {last.mean_iou:.3f}, best {best.mean_iou:.3f} in {checkpoint.best_epoch}"
+    loss = "-" if last.loss is None else f"{last.loss:.3f}"
+    return f"loss {loss}, mIoU {last.mean_iou:.3f}, best {best.mean_iou:.3f} in {checkpoint.best_epoch}"
 
 
 def _fingerprint(
@@ -188,35 +191,33 @@ def _evaluated(
     progress: OnProgress,
 ) -> Evaluation:
     """As a job will see the model: through the kind, at the pictures' own size."""
-    card = ModelCard(
-        name=name,
-        kind=KIND,
-        weights_sha256=sha256_of(place.weights),
-        weights_size=place.weights.stat().st_size,
-        categories=configuration.categories,
-        configuration=configuration.model_dump(mode="json"),
-    )
+    card = card_of(name, configuration, sha256_of(place.weights), place.weights.stat().st_size)
     segmenter = fpn.load(card.info, card.configuration, place.weights, device="cpu", torch_threads=options.threads)
     return evaluate(segmenter, held_out, lambda done, total: progress("evaluation", done, total))
 
 
+def _described(base: Base, configuration: fpn.Configuration, dataset: str) -> dict[str, str]:
+    return {
+        "licence": base.licence,
+        "description": f"{base.name} with a head for {len(configuration.categories)} categories, by watson train",
+        "base": base.name,
+        "dataset": dataset,
+    }
+
+
 def _model(
     name: str,
-    base: Base,
     configuration: fpn.Configuration,
     place: TrainingPlace,
     evaluation: Evaluation,
-    dataset: str,
+    described: Mapping[str, str],
 ) -> dict[str, Any]:
     return {
         "name": name,
         "kind": KIND,
         "weights": place.weights.name,
         "sha256": sha256_of(place.weights),
-        "licence": base.licence,
-        "description": f"{base.name} with a head for {len(configuration.categories)} categories, by watson train",
-        "base": base.name,
-        "dataset": dataset,
+        **described,
         "configuration": configuration.model_dump(mode="json"),
         "metrics": evaluation.metrics(),
     }

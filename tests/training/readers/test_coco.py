@@ -49,6 +49,13 @@ def test_pixels_of_a_crowd_are_ignored(tmp_path):
     assert set(labels[squares(0).mask]) == {IGNORED}
 
 
+@pytest.mark.parametrize("shape", ["rle", "polygon", "uncompressed"])
+def test_the_content_of_each_encoding_is_read_without_a_warning(tmp_path, shape, recwarn):
+    dataset = read(write_coco(tmp_path, **coco_document(2, shape)))
+    assert dataset.samples[0].content() != dataset.samples[1].content()
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_other_labels_of_a_picture_are_other_content(tmp_path):
     path = write_coco(tmp_path)
     before = read(path).digest()

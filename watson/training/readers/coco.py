@@ -34,11 +34,11 @@ class _Uncompressed(BaseModel):
 
 
 def _encoding(segmentation: object) -> str:
-    """Which of COCO's three it is meant to be, so that an error is about that one."""
+    """Which of COCO's three it is meant to be, so that an error is about that one; of what was read, which it is."""
     if isinstance(segmentation, list):
         return "polygons"
-    numbers = isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), list)
-    return "uncompressed" if numbers else "rle"
+    counts = segmentation.get("counts") if isinstance(segmentation, dict) else None
+    return "uncompressed" if isinstance(segmentation, _Uncompressed) or isinstance(counts, list) else "rle"
 
 
 _Segmentation = Annotated[

@@ -1,0 +1,74 @@
+"""``train --submit``: a train worker is asked for a training, after all was checked that can be checked here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import typer
+from pydantic import ValidationError
+
+from watson.cli.labelled import SNAPSHOT
+from watson.cli.printing import print_json
+from watson.cli.session import command_settings, in_loop, open_objects
+from watson.errors import UserError
+from watson.events import TrainingOptions as EventOptions
+from watson.events import TrainingRequested
+from watson.training.options import TrainingOptions
+
+__all__ = ["submit_training"]
+
+
+def submit_training(
+    dataset: str, name: str, options: TrainingOptions, held_out: float, untold: Sequence[str], *, as_json: bool
+) -> None:
+    """Ask for a training. The same question is the same training.
+
+    Args:
+        dataset: ``snapshot:`` and the first digits of an id.
+        name: of the model.
+        options: of which the worker is told base, side, epochs and seed.
+        held_out: fraction of the pictures.
+        untold: options that the user gave and that no worker is told.
+        as_json: what to print.
+
+    Raises:
+        UserError: an option is untold or out of range, there is no such snapshot, or topics are missing.
+        BrokerUnavailable, Retriable: a service is away; nothing was asked.
+    """
+    if untold:
+        them = "it" if len(untold) == 1 else "them"
+        raise UserError(f"a train worker is not told {', '.join(untold)}: leave {them} out with --submit")
+    if not dataset.startswith(SNAPSHOT):
+        raise UserError("a train worker sees no files of yours: give --dataset snapshot:ID (watson datasets snapshot)")
+    asked = _asked(options, held_out)
+
+    async def ask() -> TrainingRequested:
+        from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
+        from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+        from watson.snapshots import find  # noqa: PLC0415 - see above
+
+        settings = command_settings()
+        async with open_objects(settings) as objects:
+            snapshot = (await find(objects, dataset.removeprefix(SNAPSHOT))).id
+        said = f"{name}\n{options.base}\n{snapshot}\n{asked.model_dump_json()}"
+        training = f"{name[:60]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        event = TrainingRequested(training=training, name=name, base=options.base, snapshot=snapshot, options=asked)
+        await verify_topics(settings, [settings.topic(event.topic)])
+        await publish(settings, [event])
+        return event
+
+    event = in_loop(ask())
+    if as_json:
+        print_json({"training": event.training, "name": name, "snapshot": event.snapshot})
+    else:
+        typer.echo(f"asked for training {event.training}; its model will be among watson models list")
+
+
+def _asked(options: TrainingOptions, held_out: float) -> EventOptions:
+    try:
+        return EventOptions(side=options.side, epochs=options.epochs, held_out=held_out, seed=options.seed)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        option = f"--{first['loc'][0]}".replace("_", "-")
+        raise UserError(f"{option} {first['input']} cannot be asked of a train worker: {first['msg']}") from exc
