@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -38,7 +39,13 @@ def _environment() -> Environment:
     )
     environment.globals.update(static=_static, code_version=__version__, colour=colour)
     environment.filters.update(
-        number=_number, percent=_percent, when=_when, duration=_duration, file_name=file_name, path_part=_path_part
+        number=_number,
+        percent=_percent,
+        when=_when,
+        duration=_duration,
+        file_name=file_name,
+        path_part=_path_part,
+        short=_short,
     )
     return environment
 
@@ -53,6 +60,11 @@ def _static(name: str) -> str:
 def _number(value: float) -> str:
     """1234567 → 1,234,567."""
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _short(name: str) -> str:
+    """A sha256 by its first 12 digits, as snapshots are named; any other name as it is."""
+    return name[:12] if re.fullmatch("[0-9a-f]{64}", name) else name
 
 
 def _percent(part: float) -> str:
