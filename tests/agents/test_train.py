@@ -76,6 +76,26 @@ async def test_a_training_that_is_delivered_again_is_done_once(tmp_path: Path) -
     assert len(_told(tmp_path)) == 1
 
 
+async def test_trainings_of_one_worker_take_turns_and_those_that_wait_are_no_stall(tmp_path: Path) -> None:
+    steps = tmp_path / "steps"
+    note = f"note = open({str(steps)!r}, 'a', 1)"
+    line = Line(tmp_path, f"{note}; note.write('begun\\n'); time.sleep(0.2); note.write('done\\n')\n{GOOD}")
+    other = WANTED.model_copy(update={"training": "street-2"})
+    both = [asyncio.create_task(line.link.handle(record_of(event), event)) for event in (WANTED, other)]
+    await _until(lambda: steps.exists() and steps.read_text() != "")
+    assert line.link._attempts.underway.works.total() >= 2
+    assert [await task for task in both] == ["emitted", "emitted"]
+    assert steps.read_text().split() == ["begun", "done", "begun", "done"]
+
+
+async def test_a_mark_that_a_newer_watson_kept_is_a_training_done(tmp_path: Path) -> None:
+    line = Line(tmp_path, GOOD)
+    newer = b'{"topic":"trainings","kind":"training-ended","version":99,"event":{}}'
+    await line.marks.put(0, WANTED.id.bytes, newer)
+    assert await line.deliver() == "repeated"
+    assert _told(tmp_path) == []
+
+
 async def test_a_training_that_was_refused_fails_at_once_with_the_reason(tmp_path: Path) -> None:
     line = Line(tmp_path, "print('watson: there is no snapshot', file=sys.stderr); sys.exit(2)")
     assert await line.deliver() == "failed"

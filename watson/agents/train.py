@@ -7,6 +7,7 @@ was said, what a training left on disk is deleted; of one that failed it stays.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from watson.agents.trainer import Trainer
 from watson.agents.turns import Turns
 from watson.errors import Refused
 from watson.events import Event, Record, TrainingEnded, TrainingRequested
+from watson.events.kept import from_kept, kept
 from watson.settings import Settings
 
 __all__ = ["TrainLink", "build"]
@@ -38,6 +40,7 @@ class TrainLink:
         self._outbox = outbox
         self._attempts = attempts
         self._turns = Turns()
+        self._one_at_a_time = asyncio.Lock()
 
     async def handle(self, record: Record, event: Event) -> str:
         """Process one event; returns its outcome as a metric label."""
@@ -45,14 +48,13 @@ class TrainLink:
             return "ignored"
         async with self._turns.of(event.id):
             mark = self._marks.get(record.partition, event.id.bytes)
-            ended = await self._done(event) if mark is None else TrainingEnded.model_validate_json(mark)
-            if mark is None:
-                await self._outbox.send(ended, partition=record.partition)
-                await self._marks.put(record.partition, event.id.bytes, ended.model_dump_json().encode())
-            if ended.state == "complete":  # the registry has the model; of one that failed, see what there is
-                await self._trainer.forget(event.training)
-        if mark is not None:
-            return "repeated"
+            if mark is not None:
+                await self._tidy_again(mark)
+                return "repeated"
+            ended = await self._done(event)
+            await self._outbox.send(ended, partition=record.partition)
+            await self._marks.put(record.partition, event.id.bytes, kept(ended))
+            await self._tidy(ended)
         return "emitted" if ended.state == "complete" else "failed"
 
     async def undecodable(self, _record: Record, refused: Refused) -> str:
@@ -60,8 +62,22 @@ class TrainLink:
         log.warning("undecodable record", why=str(refused))
         return "undecodable"
 
+    async def _tidy_again(self, mark: bytes) -> None:
+        """A worker may have died between the mark and that."""
+        try:
+            await self._tidy(from_kept(mark, TrainingEnded))
+        except Refused as refused:  # a newer Watson kept it, and has tidied, or will
+            log.warning("the mark of a training cannot be read", why=str(refused))
+
+    async def _tidy(self, ended: TrainingEnded) -> None:
+        """The registry has the model now; of a training that failed, see what there is."""
+        if ended.state == "complete":
+            await self._trainer.forget(ended.training)
+
     async def _done(self, event: TrainingRequested) -> TrainingEnded:
-        result = await self._attempts.run(lambda: self._trainer.train(event))
+        with self._attempts.underway.work():  # the wait for its turn, too, is no stall
+            async with self._one_at_a_time:  # outside the tries: nothing times out that has not begun
+                result = await self._attempts.run(lambda: self._trainer.train(event))
         if not isinstance(result, Failure):
             log.info("trained", training=event.training, model=result.model)
             return result

@@ -24,6 +24,9 @@ __all__ = ["Trainer", "command_of"]
 
 log = structlog.get_logger(__name__)
 
+_TETHERED = (sys.executable, "-E", "-S", tether.__file__)
+"""It ends with this worker, however that ends."""
+
 _USER, _UNAVAILABLE = 2, 69
 _GRACE_SECONDS = 8.0
 _TAIL = 2000
@@ -42,7 +45,7 @@ def command_of(event: TrainingRequested, folder: Path) -> list[str]:
 
 
 class Trainer:
-    """Runs trainings, one after the other."""
+    """Runs trainings, each in a process of its own."""
 
     def __init__(self, folder: Path, program: Sequence[str] = (sys.executable, "-m", "watson")) -> None:
         """Take a place for checkpoints.
@@ -53,7 +56,6 @@ class Trainer:
         """
         self._folder = folder
         self._program = tuple(program)
-        self._turn = asyncio.Lock()
 
     async def train(self, event: TrainingRequested) -> TrainingEnded:
         """Train and register.
@@ -62,30 +64,12 @@ class Trainer:
             Refused: ``MODEL_FAILED``; it cannot be done: the snapshot or the base is unknown, too few pictures.
             Retriable: the process died, or a service does not answer.
         """
-        async with self._turn:
-            return await self._train(event)
-
-    async def forget(self, training: str) -> None:
-        """Delete what a training left on disk, if anything; where that fails, it stays and the log says so."""
-        try:
-            await asyncio.to_thread(shutil.rmtree, self._folder / training)
-        except FileNotFoundError:
-            return
-        except OSError as exc:
-            log.warning("the folder of a training cannot be deleted", training=training, why=str(exc))
-
-    async def _train(self, event: TrainingRequested) -> TrainingEnded:
         folder = self._folder / event.training
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         log.info("training", training=event.training, model=event.name, snapshot=event.snapshot)
         process = await asyncio.create_subprocess_exec(
-            *(
-                sys.executable,
-                "-E",
-                "-S",
-                tether.__file__,
-                str(os.getpid()),
-            ),  # it ends with this worker, however that ends
+            *_TETHERED,
+            str(os.getpid()),
             *self._program,
             *command_of(event, folder),
             stdin=asyncio.subprocess.DEVNULL,
@@ -99,6 +83,15 @@ class Trainer:
             if process.returncode is None:
                 await _end(process)
         return _ended(event, process.returncode or 0, out, err)
+
+    async def forget(self, training: str) -> None:
+        """Delete what a training left on disk, if anything; where that fails, it stays and the log says so."""
+        try:
+            await asyncio.to_thread(shutil.rmtree, self._folder / training)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            log.warning("the folder of a training cannot be deleted", training=training, why=str(exc))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
