@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
+import cv2
 import torch
 
 from watson.errors import UserError
 
-__all__ = ["Precision", "autocast", "compiled", "sent", "usable"]
+__all__ = ["Precision", "autocast", "compiled", "ready", "sent", "usable"]
 
 Precision = Literal["float32", "bfloat16", "float16"]
 """Numbers that a network computes with on CUDA; elsewhere it is always float32."""
@@ -30,6 +31,18 @@ def usable(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as exc:  # AssertionError: torch was built without CUDA
         raise UserError(f"The device {name!r} (WATSON_DEVICE) cannot be used: {exc}") from exc
+    return device
+
+
+def ready(name: str, threads: int) -> torch.device:
+    """Return the device as `usable` does; sets torch's and OpenCV's numbers of threads for the whole process.
+
+    Raises:
+        UserError: as `usable`.
+    """
+    device = usable(name)
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
     return device
 
 

@@ -18,7 +18,7 @@ from watson.model.kinds.brought_output import Instances, Mismatch, Outputs, Sema
 from watson.model.kinds.configuration import Categories, Strict, channels, completed, named
 from watson.model.segmenter import ModelInfo, Picture, Segmentation
 
-__all__ = ["BroughtSegmenter", "Configuration", "Network", "file_given", "prepared"]
+__all__ = ["BroughtSegmenter", "Configuration", "Network", "file_given", "last_line", "prepared"]
 
 _TRIAL = np.full((48, 64, 3), 127, np.uint8)
 """A blank picture, not square, so that height and width are not mistaken for each other unseen."""
@@ -117,6 +117,11 @@ def file_given(weights: Path | None, kind: str) -> Path:
     return weights
 
 
+def last_line(exc: Exception) -> str:
+    """What a library says at the end of many lines; its exception's name where it says nothing."""
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[-1][:500]
+
+
 def prepared(network: Network, configuration: Configuration, weights: Path) -> Prepared:
     """Try the network on a blank picture and say what will be registered.
 
@@ -132,10 +137,9 @@ def prepared(network: Network, configuration: Configuration, weights: Path) -> P
             raise UserError(f"On a blank picture the network's output is not what is configured: {exc}") from exc
         except Exception as exc:
             height, width = input_size(_TRIAL, configuration.input)
-            reason = str(exc).strip().splitlines()[-1:] or [type(exc).__name__]
             raise UserError(
                 f"The network cannot be run on {len(pictures)} blank picture(s), scaled to {width} × {height} pixels "
-                f"({configuration.input.layout}, {configuration.input.dtype}): {reason[0][:500]}"
+                f"({configuration.input.layout}, {configuration.input.dtype}): {last_line(exc)}"
             ) from exc
     return Prepared(weights, completed(configuration), named(names))
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import safetensors.torch
 import torch
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError
 
 from watson.errors import UserError
+from watson.model import devices
 from watson.model.backbones import Base, base_named
 from watson.model.efficientnet_network import input_size
 from watson.model.fpn import FpnNetwork
@@ -63,21 +63,15 @@ def load(
     """See `Kind`. Sets torch's and OpenCV's numbers of threads for the whole process."""
     checked = _checked(configuration)
     base = base_named(checked.base)
-    torch.set_num_threads(torch_threads)
-    cv2.setNumThreads(torch_threads)
-    network = _network(checked, base, weights)
-    try:
-        network = network.to(torch.device(device))
-    except (RuntimeError, AssertionError) as exc:  # AssertionError: torch was built without CUDA
-        raise UserError(f"The device {device!r} (WATSON_DEVICE) cannot be used: {exc}") from exc
-    return Fpn(network, base, info, checked, device)
+    there = devices.ready(device, torch_threads)
+    return Fpn(_network(checked, base, weights).to(there), base, info, checked, there)
 
 
 class Fpn:
     """A trained model, loaded. Not thread-safe."""
 
     def __init__(
-        self, network: FpnNetwork, base: Base, info: ModelInfo, configuration: Configuration, device: str
+        self, network: FpnNetwork, base: Base, info: ModelInfo, configuration: Configuration, device: torch.device
     ) -> None:
         self._network = network.to(memory_format=torch.channels_last)
         self._base = base
@@ -85,7 +79,7 @@ class Fpn:
         self._side = configuration.side
         self._names = (None, *configuration.categories)
         self._settings = SemanticSettings(configuration.least_area, configuration.most)
-        self._device = torch.device(device)
+        self._device = device
 
     @property
     def info(self) -> ModelInfo:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 import torchvision  # noqa: F401 - its operators (nms, roi_align) are part of many networks
 from pydantic import JsonValue
@@ -15,7 +14,7 @@ from torch.export.passes import move_to_device_pass
 from watson.errors import UserError
 from watson.model import devices
 from watson.model.kinds import Prepared
-from watson.model.kinds.brought import BroughtSegmenter, file_given, prepared
+from watson.model.kinds.brought import BroughtSegmenter, file_given, last_line, prepared
 from watson.model.kinds.configuration import parsed
 from watson.model.kinds.exported_programs import checked
 from watson.model.kinds.torch_network import TorchConfiguration, TorchNetwork
@@ -55,9 +54,7 @@ def load(
         UserError: the configuration or the file are not what `prepare` took, or the device is not there.
     """
     settings = parsed(ExportConfiguration, configuration)
-    there = devices.usable(device)
-    torch.set_num_threads(torch_threads)
-    cv2.setNumThreads(torch_threads)
+    there = devices.ready(device, torch_threads)
     network = _network(weights, settings, there)
     return BroughtSegmenter(network, info, settings, alone=there.type == "cpu")
 
@@ -67,8 +64,7 @@ def _network(path: Path, configuration: ExportConfiguration, device: torch.devic
     try:
         program = torch.export.load(archive)
     except Exception as exc:  # whatever torch makes of a file that is not as it should be
-        reason = (str(exc).strip().splitlines() or [type(exc).__name__])[-1][:500]
-        raise UserError(f"{path} is no exported program that this torch can load: {reason}") from exc
+        raise UserError(f"{path} is no exported program that this torch can load: {last_line(exc)}") from exc
     if device.type != "cpu":
         program = move_to_device_pass(program, device)
     module: Any = program.module()

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 import torchvision  # noqa: F401 - its operators (nms, roi_align) are part of many networks
 from pydantic import JsonValue
@@ -22,7 +21,7 @@ from pydantic import JsonValue
 from watson.errors import UserError
 from watson.model import devices
 from watson.model.kinds import Prepared, archives
-from watson.model.kinds.brought import BroughtSegmenter, file_given, prepared
+from watson.model.kinds.brought import BroughtSegmenter, file_given, last_line, prepared
 from watson.model.kinds.configuration import parsed
 from watson.model.kinds.torch_network import TorchConfiguration, TorchNetwork
 from watson.model.segmenter import ModelInfo, Segmenter
@@ -58,9 +57,7 @@ def load(
         UserError: the configuration or the file are not what `prepare` took, or the device is not there.
     """
     settings = parsed(TorchConfiguration, configuration)
-    there = devices.usable(device)
-    torch.set_num_threads(torch_threads)
-    cv2.setNumThreads(torch_threads)
+    there = devices.ready(device, torch_threads)
     return BroughtSegmenter(_network(weights, settings, there), info, settings, alone=there.type == "cpu")
 
 
@@ -70,7 +67,7 @@ def _network(path: Path, configuration: TorchConfiguration, device: torch.device
             warnings.simplefilter("ignore", FutureWarning)
             module = _JIT.load(_checked(path), map_location=device)
     except RuntimeError as exc:
-        raise UserError(f"{path} is not TorchScript that this torch can load: {_last_line(exc)}") from exc
+        raise UserError(f"{path} is not TorchScript that this torch can load: {last_line(exc)}") from exc
     module.eval()
     if configuration.channels_last:
         module = module.to(memory_format=torch.channels_last)
@@ -97,7 +94,3 @@ def _checked(path: Path) -> io.BytesIO:
                 "needs. It was not loaded. Export the network without it, or as ONNX."
             )
     return archives.packed(kept)
-
-
-def _last_line(exc: Exception) -> str:
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[-1][:500]

@@ -9,7 +9,6 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 import torchvision
 from pydantic import JsonValue
@@ -87,9 +86,7 @@ def load(
     names = _names(settings, count)
     network: Any = _network(settings, count)
     network.load_state_dict(state_dicts.fitted(tensors, network))
-    there = devices.usable(device)
-    torch.set_num_threads(torch_threads)
-    cv2.setNumThreads(torch_threads)
+    there = devices.ready(device, torch_threads)
     ready = network.eval().to(there, memory_format=torch.channels_last)
     if isinstance(settings, DetectionConfiguration):
         return MaskNetwork(ready, info, names, settings, there)
