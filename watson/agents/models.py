@@ -15,7 +15,7 @@ from watson.model import registry
 from watson.model.segmenter import ModelInfo
 from watson.model.shelf import ModelShelf
 from watson.settings import Settings
-from watson.storage.connect_objects import object_store
+from watson.storage.connect_objects import opened_object_store
 
 __all__ = ["ModelResolver", "Resolved", "built_in_models", "choose", "registered_models", "standing"]
 
@@ -57,13 +57,9 @@ class ModelResolver:
 
     async def _registered(self, reference: str) -> Resolved:
         model = choose(reference, await registered_models(self._settings))
-        objects = object_store(self._settings)
-        await objects.open()
-        try:
+        async with opened_object_store(self._settings) as objects:
             shelf = ModelShelf(objects, self._settings)
             await shelf.verify(await shelf.card(model.key))
-        finally:
-            await objects.close()
         return Resolved(model.key)
 
 

@@ -12,10 +12,9 @@ from rich.console import Console
 from watson.cli.help import add
 from watson.cli.options import Job, Json
 from watson.cli.printing import one_line, print_json, print_rows
-from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue
+from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, publish_event
 from watson.errors import ServiceUnavailable
-from watson.events import JobCancelled, JobEvent, JobPaused, JobResumed, now
-from watson.settings import Settings
+from watson.events import JobCancelled, JobPaused, JobResumed, now
 from watson.storage.catalogue import Catalogue, JobRow
 
 __all__ = ["register"]
@@ -126,7 +125,7 @@ def _cancel(job: Job) -> None:
             return
         # after the manifest also by a clock that is behind the one of whoever submitted it, or it is passed over
         time = max(now(), row.submitted_at + timedelta(milliseconds=1))
-        await _publish(settings, JobCancelled(job=job, time=time))
+        await publish_event(settings, JobCancelled(job=job, time=time))
         typer.echo(f"cancelling job {job}")
 
     in_loop(cancel())
@@ -147,7 +146,7 @@ def _pause(job: Job) -> None:
             before = await job_or_error(rows, job)
             if before.job.state in (*_ENDED, "paused"):
                 return f"job {job} is not running: it is {before.job.state}"
-            await _publish(settings, JobPaused(job=job, resumes=before.job.resumes))
+            await publish_event(settings, JobPaused(job=job, resumes=before.job.resumes))
             after = await _obeyed(rows, before)
         return f"job {job} is {after.job.state}"
 
@@ -177,19 +176,11 @@ def _resume(
             before = await job_or_error(rows, job)
             if before.job.state != "paused":
                 return f"job {job} is not paused: it is {before.job.state}"
-            await _publish(settings, JobResumed(job=job, resumes=before.job.resumes, retry=retry))
+            await publish_event(settings, JobResumed(job=job, resumes=before.job.resumes, retry=retry))
             after = await _obeyed(rows, before)
         return f"resumed job {job}: it is {after.job.state}"
 
     typer.echo(in_loop(resume()))
-
-
-async def _publish(settings: Settings, event: JobEvent) -> None:
-    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
-
-    await verify_topics(settings, [settings.topic(event.topic)])
-    await publish(settings, [event])
 
 
 async def _obeyed(rows: Catalogue, before: JobRow) -> JobRow:

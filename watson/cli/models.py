@@ -12,7 +12,7 @@ from watson.cli.help import add
 from watson.cli.options import Json
 from watson.cli.printing import print_json, print_rows
 from watson.cli.registering import register_description
-from watson.cli.session import command_settings, in_loop, open_catalogue
+from watson.cli.session import command_settings, in_loop, open_catalogue, publish_event
 from watson.errors import UserError
 from watson.events import ModelEvaluated, ModelRegistered, ModelWithdrawn
 from watson.storage.catalogue import Catalogue
@@ -91,8 +91,6 @@ def _rm(
     Example:
       watson models rm street@1a2b3c4d5e6f
     """
-    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
 
     async def withdraw() -> str:
         settings = command_settings()
@@ -100,9 +98,7 @@ def _rm(
             found = _one(model, {event.key: event for event in await rows.models() if event.weights_size})
             if not force and (jobs := await _users(rows, found.key)):
                 raise UserError(f"{found.key} is used by {', '.join(jobs)}: wait, or say --force")
-        event = ModelWithdrawn(name=found.name, model_version=found.model_version)
-        await verify_topics(settings, [settings.topic(event.topic)])
-        await publish(settings, [event])
+        await publish_event(settings, ModelWithdrawn(name=found.name, model_version=found.model_version))
         return found.key
 
     typer.echo(f"withdrew {in_loop(withdraw())}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,30 @@ from rich.console import Console
 
 from watson.cli.session import command_settings, in_loop, open_objects
 from watson.errors import BrokerUnavailable
-from watson.events import ModelEvaluated, ModelRegistered
+from watson.events import ModelRegistered
 
 if TYPE_CHECKING:
     from watson.model.description import ModelDescription
+    from watson.model.preparing import ReadyModel
     from watson.model.segmenter import Segmenter
     from watson.settings import Settings
 
-__all__ = ["record_evaluation", "register_description", "segmenter_named"]
+__all__ = ["ready_model", "register_description", "segmenter_named"]
+
+
+@contextmanager
+def ready_model(description: ModelDescription) -> Iterator[ReadyModel]:
+    """A model, checked and ready to be registered; its files live as long as the context.
+
+    Raises:
+        UserError: whatever is wrong with it.
+    """
+    from watson.model.preparing import prepare  # noqa: PLC0415 - needed here alone
+
+    with tempfile.TemporaryDirectory(prefix="watson-model-") as folder:
+        with Console(stderr=True, emoji=False).status(f"checking {description.name}"):
+            ready = prepare(description, Path(folder))
+        yield ready
 
 
 def register_description(description: ModelDescription) -> ModelRegistered:
@@ -29,19 +46,17 @@ def register_description(description: ModelDescription) -> ModelRegistered:
         BrokerUnavailable, Retriable: a service is away; nothing was made known.
     """
     from watson.agents.register_model import register_model  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.model.preparing import prepare  # noqa: PLC0415 - see above
 
-    async def keep() -> ModelRegistered:
+    async def keep(ready: ReadyModel) -> ModelRegistered:
         settings = command_settings()
         async with open_objects(settings) as objects:
             return await register_model(ready, objects, settings)
 
-    console = Console(stderr=True, emoji=False)
-    with tempfile.TemporaryDirectory(prefix="watson-model-") as folder:
-        with console.status(f"checking {description.name}"):
-            ready = prepare(description, Path(folder))
-        with console.status(f"keeping {ready.card.weights_size / 1e6:.1f} MB of weights"):
-            return in_loop(keep())
+    with (
+        ready_model(description) as ready,
+        Console(stderr=True, emoji=False).status(f"keeping {ready.card.weights_size / 1e6:.1f} MB of weights"),
+    ):
+        return in_loop(keep(ready))
 
 
 def segmenter_named(text: str, stack: ExitStack) -> Segmenter:
@@ -56,22 +71,13 @@ def segmenter_named(text: str, stack: ExitStack) -> Segmenter:
         BrokerUnavailable, Retriable: a service is away that knows registered models.
     """
     from watson.model.description import read_description  # noqa: PLC0415 - needed here alone
-    from watson.model.kinds import kind_named  # noqa: PLC0415 - see above
-    from watson.model.preparing import prepare  # noqa: PLC0415 - see above
     from watson.model.registry import is_built_in, load  # noqa: PLC0415 - see above
 
     settings, path = command_settings(), Path(text)
     if path.is_file() or (path / "model.json").is_file():
         description = read_description(path / "model.json" if path.is_dir() else path)
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="watson-model-"))
-        ready = prepare(description, Path(folder))
-        return kind_named(ready.card.kind).load(
-            ready.card.info,
-            ready.card.configuration,
-            ready.weights,
-            device=settings.device,
-            torch_threads=settings.torch_threads,
-        )
+        ready = stack.enter_context(ready_model(description))
+        return ready.card.load(ready.weights, device=settings.device, torch_threads=settings.torch_threads)
     if is_built_in(text):
         return load(text, device=settings.device, torch_threads=settings.torch_threads)
     try:
@@ -90,20 +96,3 @@ async def _registered(settings: Settings, reference: str) -> Segmenter:
     model = choose(reference, await registered_models(settings)).key
     async with open_objects(settings) as objects:
         return await ModelShelf(objects, settings).load(model)
-
-
-def record_evaluation(event: ModelEvaluated) -> None:
-    """Publish how a model did.
-
-    Raises:
-        BrokerUnavailable, UserError: it cannot be.
-    """
-    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
-
-    async def send() -> None:
-        settings = command_settings()
-        await verify_topics(settings, [settings.topic(event.topic)])
-        await publish(settings, [event])
-
-    in_loop(send())

@@ -10,8 +10,8 @@ from watson.cli.help import add
 from watson.cli.manifest import job_options, make_manifest
 from watson.cli.options import Job, Json
 from watson.cli.printing import print_json
-from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue
-from watson.cli.submit import resolved, send
+from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, publish_event
+from watson.cli.submit import resolved
 from watson.errors import UserError
 from watson.events import JobOptions, ManifestSubmitted
 from watson.settings import Settings
@@ -86,7 +86,7 @@ def _resubmit(
 
         another(model or old.model)  # what is wrong with it is said without a broker
         manifest = another(await resolved(settings, model or old.model))
-        await send(settings, manifest)
+        await publish_event(settings, manifest)
         return manifest
 
     manifest = in_loop(resubmit(command_settings()))

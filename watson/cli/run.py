@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from watson.cli.help import add
 from watson.cli.manifest import job_options, source_of
 from watson.cli.options import Categories, Kind, LeastArea, LeastScore, LongSide, ModelOrFile, Template
 from watson.cli.printing import print_json
+from watson.cli.registering import ready_model
 from watson.cli.session import in_loop
 from watson.errors import UserError
 from watson.events import DEFAULT_MODEL
@@ -90,12 +90,8 @@ def _own_model(model: str) -> Iterator[ReadyModel | None]:
         yield None
         return
     from watson.model.description import read_description  # noqa: PLC0415 - only here
-    from watson.model.preparing import prepare  # noqa: PLC0415 - only here
 
-    description = read_description(Path(model))
-    with tempfile.TemporaryDirectory(prefix="watson-model-") as folder:
-        with Console(stderr=True, emoji=False).status(f"checking {description.name}"):
-            ready = prepare(description, Path(folder))
+    with ready_model(read_description(Path(model))) as ready:
         yield ready
 
 

@@ -13,11 +13,20 @@ import structlog
 import typer
 
 from watson.errors import UserError
+from watson.events import Event
 from watson.settings import Settings, load_settings
 from watson.storage.catalogue import Catalogue, JobRow
 from watson.storage.objects import ObjectStore
 
-__all__ = ["command_settings", "in_loop", "job_or_error", "open_catalogue", "open_objects", "warn_unfinished"]
+__all__ = [
+    "command_settings",
+    "in_loop",
+    "job_or_error",
+    "open_catalogue",
+    "open_objects",
+    "publish_event",
+    "warn_unfinished",
+]
 
 BROKER_SECONDS = 6.0
 """How long a command tries a broker that is away: somebody waits at a terminal. Workers have WATSON_BROKER_WAIT."""
@@ -75,14 +84,24 @@ async def open_catalogue(settings: Settings) -> AsyncIterator[Catalogue]:
 @asynccontextmanager
 async def open_objects(settings: Settings) -> AsyncIterator[ObjectStore]:
     """The object store of the settings, open."""
-    from watson.storage.connect_objects import object_store  # noqa: PLC0415 - boto loads slowly
+    from watson.storage.connect_objects import opened_object_store  # noqa: PLC0415 - boto loads slowly
 
-    objects = object_store(settings)
-    await objects.open()
-    try:
+    async with opened_object_store(settings) as objects:
         yield objects
-    finally:
-        await objects.close()
+
+
+async def publish_event(settings: Settings, event: Event) -> None:
+    """Send one event, once its topic is seen to be as the settings say.
+
+    Raises:
+        BrokerUnavailable: the broker cannot be reached.
+        UserError: its topic is missing, or not that of the settings.
+    """
+    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
+    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+
+    await verify_topics(settings, [settings.topic(event.topic)])
+    await publish(settings, [event])
 
 
 async def job_or_error(rows: Catalogue, job: str, *, patience: float = 0.0) -> JobRow:

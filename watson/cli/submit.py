@@ -10,11 +10,11 @@ from watson.cli.help import add
 from watson.cli.manifest import job_options, make_manifest, source_of
 from watson.cli.options import Categories, Json, Kind, LeastArea, LeastScore, LongSide, Model, Template
 from watson.cli.printing import print_json
-from watson.cli.session import command_settings, in_loop
+from watson.cli.session import command_settings, in_loop, publish_event
 from watson.events import DEFAULT_MODEL, JobOptions, ManifestSubmitted, ModelRegistered, Source
 from watson.settings import Settings
 
-__all__ = ["register", "resolved", "send"]
+__all__ = ["register", "resolved"]
 
 
 def _submit(
@@ -60,7 +60,7 @@ async def _submitted(
     settings = command_settings()
     make_manifest(source, dataset, job, model, options)  # what is wrong with it is said without a broker
     manifest = make_manifest(source, dataset, job, await resolved(settings, model), options)
-    await send(settings, manifest)
+    await publish_event(settings, manifest)
     return manifest
 
 
@@ -81,20 +81,6 @@ async def resolved(settings: Settings, model: str) -> str:
         return model
     await verify_topics(settings, [settings.topic(ModelRegistered.topic)])
     return choose(model, await registered_models(settings)).key
-
-
-async def send(settings: Settings, manifest: ManifestSubmitted) -> None:
-    """Publish a manifest.
-
-    Raises:
-        BrokerUnavailable: the broker cannot be reached.
-        UserError: its topics are not those of the settings.
-    """
-    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
-
-    await verify_topics(settings, [settings.topic(manifest.topic)])
-    await publish(settings, [manifest])
 
 
 def register(app: typer.Typer) -> None:

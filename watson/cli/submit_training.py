@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from watson.cli.labelled import SNAPSHOT
 from watson.cli.printing import print_json
-from watson.cli.session import command_settings, in_loop, open_objects
+from watson.cli.session import command_settings, in_loop, open_objects, publish_event
 from watson.errors import UserError
 from watson.events import TrainingOptions as EventOptions
 from watson.events import TrainingRequested
@@ -44,9 +44,7 @@ def submit_training(
     asked = _asked(options, held_out)
 
     async def ask() -> TrainingRequested:
-        from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-        from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
-        from watson.snapshots import find  # noqa: PLC0415 - see above
+        from watson.snapshots import find  # noqa: PLC0415 - needed here alone
 
         settings = command_settings()
         async with open_objects(settings) as objects:
@@ -54,8 +52,7 @@ def submit_training(
         said = f"{name}\n{options.base}\n{snapshot}\n{asked.model_dump_json()}"
         training = f"{name[:60]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
         event = TrainingRequested(training=training, name=name, base=options.base, snapshot=snapshot, options=asked)
-        await verify_topics(settings, [settings.topic(event.topic)])
-        await publish(settings, [event])
+        await publish_event(settings, event)
         return event
 
     event = in_loop(ask())

@@ -17,8 +17,8 @@ from watson.cli.help import add
 from watson.cli.labelled import SNAPSHOT, labelled
 from watson.cli.options import Json
 from watson.cli.printing import one_line, print_json, print_rows
-from watson.cli.registering import record_evaluation, register_description, segmenter_named
-from watson.cli.session import command_settings
+from watson.cli.registering import register_description, segmenter_named
+from watson.cli.session import command_settings, in_loop, publish_event
 from watson.cli.submit_training import submit_training
 from watson.errors import UserError
 from watson.events import ModelEvaluated
@@ -243,7 +243,8 @@ def _evaluate(
     if record:
         info = segmenter.info
         measured = {"dataset": data.id, "images": found.pictures, "metrics": found.metrics()}
-        record_evaluation(ModelEvaluated(name=info.name, model_version=info.version, **measured))
+        event = ModelEvaluated(name=info.name, model_version=info.version, **measured)
+        in_loop(publish_event(command_settings(), event))
     if as_json:
         print_json(found.to_json())
     else:

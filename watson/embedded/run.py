@@ -28,8 +28,7 @@ from watson.model.preparing import ReadyModel
 from watson.settings import Settings, load_settings
 from watson.storage.catalogue import Catalogue, JobRow
 from watson.storage.connect_catalogue import catalogue as connect_catalogue
-from watson.storage.connect_objects import object_store
-from watson.storage.objects import ObjectStore
+from watson.storage.connect_objects import opened_object_store
 
 __all__ = ["JobFailed", "job_id", "run"]
 
@@ -154,7 +153,7 @@ class _Run:
 
     async def _job(self, settings: Settings) -> JobRow:
         if self._model is not None:
-            async with _objects(settings) as objects:
+            async with opened_object_store(settings) as objects:
                 await register_model(self._model, objects, settings)
         await publish(settings, [self._manifest])
         row = await follow(
@@ -202,7 +201,7 @@ class _Run:
 
     async def export(self, settings: Settings, out: Path) -> ExportSummary:
         """Write the dataset from the catalogue and the objects."""
-        async with _objects(settings) as objects:
+        async with opened_object_store(settings) as objects:
             return await export_dataset(self._catalogue, objects, self._manifest.job, out)
 
     def _say(self, message: str) -> None:
@@ -222,16 +221,6 @@ async def _catalogue(settings: Settings) -> AsyncIterator[Catalogue]:
         yield catalogue
     finally:
         await catalogue.close()
-
-
-@asynccontextmanager
-async def _objects(settings: Settings) -> AsyncIterator[ObjectStore]:
-    objects = object_store(settings)
-    await objects.open()
-    try:
-        yield objects
-    finally:
-        await objects.close()
 
 
 def _fields(variables: dict[str, str]) -> dict[str, str]:

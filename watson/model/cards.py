@@ -5,6 +5,7 @@ A card is its own proof: the version in its key is the hash of what it says, so 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,7 +14,8 @@ from watson.errors import ReasonCode, Refused
 from watson.events import ModelRegistered
 from watson.events.event import Count, Name, Sha256, Short
 from watson.events.model import Configuration
-from watson.model.segmenter import ModelInfo
+from watson.model.kinds import kind_named
+from watson.model.segmenter import ModelInfo, Segmenter
 from watson.model.weights import model_version
 
 __all__ = ["ModelCard", "card_key", "weights_key"]
@@ -54,6 +56,21 @@ class ModelCard(BaseModel):
             weights_sha256=self.weights_sha256,
             categories=self.categories,
         )
+
+    def load(self, weights: Path, *, device: str, torch_threads: int) -> Segmenter:
+        """Return the model, ready. Takes seconds; the kind imports what it needs the first time.
+
+        Args:
+            weights: a file whose sha256 is the card's.
+            device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            torch_threads: to compute with.
+
+        Raises:
+            UserError: no code here runs the kind, the weights or the configuration are not of it, or the device is
+                not there.
+        """
+        kind = kind_named(self.kind)
+        return kind.load(self.info, self.configuration, weights, device=device, torch_threads=torch_threads)
 
     def registered(self, **more: Any) -> ModelRegistered:
         """The event that makes the model known.

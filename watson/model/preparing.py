@@ -82,7 +82,7 @@ def prepare(description: ModelDescription, folder: Path) -> ReadyModel:
 
 def _try(card: ModelCard, weights: Path) -> None:
     """A grey picture, as no mask is the right answer; what counts is that there is an answer."""
-    segmenter = kind_named(card.kind).load(card.info, card.configuration, weights, device="cpu", torch_threads=1)
+    segmenter = card.load(weights, device="cpu", torch_threads=1)
     picture = np.full((*_TRIAL_SIDES, 3), 128, np.uint8)
     try:
         (found,) = segmenter.segment([picture])

@@ -79,7 +79,7 @@ class ModelShelf:
         card = await self.card(reference)
         weights = await self.weights(card)
         try:
-            return await asyncio.to_thread(self._loaded, card, weights)
+            return await asyncio.to_thread(card.load, weights, device=self._device, torch_threads=self._torch_threads)
         except UserError as exc:
             raise Refused(ReasonCode.MODEL_UNKNOWN, f"The model {reference} cannot be loaded: {exc}") from exc
 
@@ -148,10 +148,6 @@ class ModelShelf:
         await self._objects.put(card_key(card.reference), card.to_bytes(), "application/json")
 
     # ------------------------------------------------------------------
-    def _loaded(self, card: ModelCard, weights: Path) -> Segmenter:
-        kind = kind_named(card.kind)  # imports torch the first time
-        return kind.load(card.info, card.configuration, weights, device=self._device, torch_threads=self._torch_threads)
-
     async def _fetched_card(self, reference: str) -> ModelCard:
         if not _REFERENCE.fullmatch(reference):
             raise _unknown(reference)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from watson.errors import Refused, UserError
@@ -11,7 +13,7 @@ from watson.storage.keys import checked_key
 from watson.storage.objects import ObjectStore
 from watson.storage.s3 import S3ObjectStore
 
-__all__ = ["object_store"]
+__all__ = ["object_store", "opened_object_store"]
 
 
 def object_store(settings: Settings) -> ObjectStore:
@@ -34,6 +36,21 @@ def object_store(settings: Settings) -> ObjectStore:
     raise UserError(
         f"WATSON_OBJECTS is {place!r}: write file:PATH (for example file:/var/lib/watson) or s3://bucket[/prefix]"
     )
+
+
+@asynccontextmanager
+async def opened_object_store(settings: Settings) -> AsyncIterator[ObjectStore]:
+    """The store of the settings, open; closed at the end.
+
+    Raises:
+        UserError: the setting names none, or it cannot be opened.
+    """
+    objects = object_store(settings)
+    await objects.open()
+    try:
+        yield objects
+    finally:
+        await objects.close()
 
 
 def _directory(place: str, path: str) -> Path:
