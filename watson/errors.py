@@ -10,6 +10,10 @@ Three families, kept apart because three different readers act on them:
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 __all__ = [
     "BrokerUnavailable",
@@ -22,6 +26,7 @@ __all__ = [
     "ServiceUnavailable",
     "UserError",
     "WatsonError",
+    "problems_of",
 ]
 
 
@@ -145,3 +150,8 @@ class ServiceUnavailable(UserError):  # noqa: N818 - named for what happened
 
 class BrokerUnavailable(ServiceUnavailable):
     """No broker answered for as long as the settings allow."""
+
+
+def problems_of(exc: ValidationError) -> list[str]:
+    """Each field that pydantic refused, and why: ``rules.least_score: Input should be …``."""
+    return [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors(include_url=False)]

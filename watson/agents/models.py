@@ -109,8 +109,7 @@ def choose(reference: str, models: Mapping[str, ModelRegistered]) -> ModelRegist
         return max(versions, key=lambda model: (model.time, model.key))
     name = reference.partition("@")[0]
     others = sorted(model.key for model in models.values() if model.name == name)
-    brought = [info.name for info in registry.known_models() if registry.is_public(info.name)]
-    known = others or brought + sorted({model.name for model in models.values()})
+    known = others or registry.public_names() + sorted({model.name for model in models.values()})
     named = ", ".join(known[:_NAMED]) + (", …" if len(known) > _NAMED else "")
     raise Refused(
         ReasonCode.MODEL_UNKNOWN, f"There is no model {reference!r}. Known: {named}. `watson models add` registers one."

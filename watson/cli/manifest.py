@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from watson.errors import Refused, UserError
+from watson.errors import Refused, UserError, problems_of
 from watson.events import JobOptions, ManifestSubmitted, Rules, Source
 from watson.events.event import Name
 from watson.sources.lists import open_images_format
 from watson.sources.uris import FilePlace, HttpPlace, S3Place, parse_uri
 
-__all__ = ["job_options", "make_manifest", "source_of"]
+__all__ = ["is_name", "job_options", "make_manifest", "name_of_question", "source_of"]
 
 LIST_SUFFIXES = (".txt", ".jsonl", ".ndjson")
 _WANTED = "give a directory, s3://bucket/prefix, or a .txt, .csv or .jsonl list of files"
@@ -39,7 +39,7 @@ def source_of(text: str, kind: str | None = None, template: str | None = None) -
     except Refused as exc:
         raise UserError(f"source {exc}; {_WANTED}") from exc
     except ValidationError as exc:
-        raise UserError(f"source {text!r}: {_problems(exc)}") from exc
+        raise UserError(f"source {text!r}: {'; '.join(problems_of(exc))}") from exc
     if source.kind == "open-images":
         open_images_format(place, template)  # refuses a template that it cannot fill
     elif template is not None:
@@ -73,22 +73,34 @@ def make_manifest(source: Source, dataset: str, job: str | None, model: str, opt
     _check_name("--dataset", dataset)
     if job is None:
         said = f"{source.model_dump_json()}\n{dataset}\n{model}\n{options.model_dump_json()}"
-        job = f"{dataset[:60]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        job = name_of_question(dataset, said)
     _check_name("--job", job)
     try:
         return ManifestSubmitted(job=job, dataset=dataset, source=source, model=model, options=options)
     except ValidationError as exc:
-        raise UserError(f"the manifest is not acceptable: {_problems(exc)}") from exc
+        raise UserError(f"the manifest is not acceptable: {'; '.join(problems_of(exc))}") from exc
 
 
 def _check_name(option: str, name: str) -> None:
-    try:
-        TypeAdapter(Name).validate_python(name)
-    except ValidationError as exc:
+    if not is_name(name):
         raise UserError(
             f"{option} {name!r}: a name is 1 to 100 letters, digits, '.', '_' and '-', and begins with a letter "
             "or a digit"
-        ) from exc
+        )
+
+
+def is_name(text: str) -> bool:
+    """Whether events take it for the name of a job, dataset, model or training."""
+    try:
+        TypeAdapter(Name).validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def name_of_question(about: str, said: str) -> str:
+    """The same question has the same name: some of what it is about, and 8 digits of a hash of all that is asked."""
+    return f"{about[:60]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
 
 def job_options(
@@ -104,8 +116,4 @@ def job_options(
         rules = Rules(least_score=least_score, least_area=least_area, categories=wanted)
         return JobOptions(long_side=long_side, weight=weight, rules=rules)
     except ValidationError as exc:
-        raise UserError(_problems(exc)) from exc
-
-
-def _problems(exc: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors(include_url=False))
+        raise UserError("; ".join(problems_of(exc))) from exc

@@ -97,10 +97,10 @@ def _own_model(model: str) -> Iterator[ReadyModel | None]:
 
 def _check_brought(model: str) -> None:
     """Said before anything is started."""
-    from watson.model.registry import is_built_in, is_public, known_models  # noqa: PLC0415 - only here
+    from watson.model.registry import is_built_in, public_names  # noqa: PLC0415 - only here
 
     if not is_built_in(model):
-        known = ", ".join(info.name for info in known_models() if is_public(info.name))
+        known = ", ".join(public_names())
         raise UserError(
             f"there is no model {model!r} on this machine. Known: {known}; or give the TOML or JSON file of one of "
             "yours (docs/models.md)"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import typer
 from pydantic import ValidationError
 
 from watson.cli.labelled import SNAPSHOT
+from watson.cli.manifest import name_of_question
 from watson.cli.printing import print_json
 from watson.cli.session import command_settings, in_loop, open_objects, publish_event
 from watson.errors import UserError
@@ -50,7 +50,7 @@ def submit_training(
         async with open_objects(settings) as objects:
             snapshot = (await find(objects, dataset.removeprefix(SNAPSHOT))).id
         said = f"{name}\n{options.base}\n{snapshot}\n{asked.model_dump_json()}"
-        training = f"{name[:60]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+        training = name_of_question(name, said)
         event = TrainingRequested(training=training, name=name, base=options.base, snapshot=snapshot, options=asked)
         await publish_event(settings, event)
         return event

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from watson.cli.help import add
 from watson.cli.labelled import SNAPSHOT, labelled
+from watson.cli.manifest import is_name
 from watson.cli.options import Json
 from watson.cli.printing import one_line, print_json, print_rows
 from watson.cli.registering import register_description, segmenter_named
@@ -47,7 +47,6 @@ Images = Annotated[
 
 _DEFAULTS = TrainingOptions()
 _CACHE_GB = 4
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PLAIN_STEPS = 10
 
 Report = Callable[..., None]
@@ -189,12 +188,11 @@ def _train(
 
 
 def _check_name(name: str) -> None:
-    from watson.model.registry import is_built_in  # noqa: PLC0415 - needed here alone
+    from watson.model.registry import check_free  # noqa: PLC0415 - needed here alone
 
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UserError(f"{name!r} is no model name: letters, digits, dots, dashes and underscores; at most 100")
-    if is_built_in(name):
-        raise UserError(f"the name {name} is that of a model which Watson brings: choose another")
+    check_free(name)
 
 
 def _registered(place: TrainingPlace, trained: Trained | None, *, as_json: bool) -> None:

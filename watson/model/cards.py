@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from watson.errors import ReasonCode, Refused
+from watson.errors import ReasonCode, Refused, problems_of
 from watson.events import ModelRegistered
 from watson.events.event import Count, Name, Sha256, Short
 from watson.events.model import Configuration
@@ -107,8 +107,7 @@ class ModelCard(BaseModel):
         try:
             card = cls.model_validate_json(data)
         except ValidationError as exc:
-            why = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors(include_url=False))
-            raise _damaged(reference, why) from exc
+            raise _damaged(reference, "; ".join(problems_of(exc))) from exc
         if card.reference != reference:
             raise _damaged(reference, f"what it says makes {card.reference}")
         return card

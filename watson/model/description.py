@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from watson.errors import UserError
+from watson.errors import UserError, problems_of
 from watson.events.event import Name, Sha256, Short
 from watson.events.model import Metrics
 
@@ -65,8 +65,7 @@ def read_description(path: Path) -> ModelDescription:
         said = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
         description = ModelDescription.model_validate(said)
     except ValidationError as exc:
-        lines = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors(include_url=False))
-        raise UserError(f"the model file {path} is wrong:\n  " + "\n  ".join(lines)) from exc
+        raise UserError(f"the model file {path} is wrong:\n  " + "\n  ".join(problems_of(exc))) from exc
     except ValueError as exc:  # also what json, tomllib and decode raise
         raise UserError(f"the model file {path} cannot be read: {exc}") from exc
     if description.weights is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from watson.errors import UserError
+from watson.errors import UserError, problems_of
 from watson.events import ModelRegistered
 from watson.model import registry
 from watson.model.cards import ModelCard
@@ -46,8 +46,7 @@ def prepare(description: ModelDescription, folder: Path) -> ReadyModel:
     Raises:
         UserError: whatever is wrong with the name, the kind, the weights or the configuration.
     """
-    if registry.is_built_in(description.name):
-        raise UserError(f"the name {description.name} is that of a model which Watson brings: choose another")
+    registry.check_free(description.name)
     kind = kind_named(description.kind)
     if description.weights is not None:
         if not description.weights.is_file():
@@ -74,8 +73,7 @@ def prepare(description: ModelDescription, folder: Path) -> ReadyModel:
             dataset=description.dataset,
         )
     except ValidationError as exc:
-        why = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors(include_url=False))
-        raise UserError(f"the model cannot be registered: {why}") from exc
+        raise UserError(f"the model cannot be registered: {'; '.join(problems_of(exc))}") from exc
     _try(card, prepared.weights)
     return ReadyModel(card, prepared.weights, event)
 

@@ -16,10 +16,12 @@ from watson.model.segmenter import ModelInfo, Segmenter
 __all__ = [
     "Loader",
     "ModelEntry",
+    "check_free",
     "is_built_in",
     "is_public",
     "known_models",
     "load",
+    "public_names",
     "register",
     "resolve",
     "unregister",
@@ -92,6 +94,21 @@ def is_public(name: str) -> bool:
     return not name.startswith(_FOR_TESTS)
 
 
+def public_names() -> list[str]:
+    """The names of the models that people are told of, in order."""
+    return sorted(filter(is_public, _ENTRIES))
+
+
+def check_free(name: str) -> None:
+    """See that a model of somebody's own may have a name.
+
+    Raises:
+        UserError: it is that of a model in this table.
+    """
+    if is_built_in(name):
+        raise UserError(f"the name {name} is that of a model which Watson brings: choose another")
+
+
 def resolve(reference: str) -> ModelInfo:
     """Return what a reference means, without loading the model.
 
@@ -121,7 +138,7 @@ def _find(reference: str) -> tuple[ModelEntry, ModelInfo]:
     name, _, version = reference.partition("@")
     entry = _ENTRIES.get(name)
     if entry is None:
-        known = ", ".join(sorted(filter(is_public, _ENTRIES)))
+        known = ", ".join(public_names())
         raise Refused(ReasonCode.MODEL_UNKNOWN, f"There is no model {reference!r}. Known: {known}.")
     try:
         info = entry.info()

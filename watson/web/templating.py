@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from watson import __version__
 from watson.export.names import file_name
+from watson.snapshots.record import SHORT
 from watson.web.palette import colour
 
 __all__ = ["STATIC", "page"]
@@ -63,8 +64,8 @@ def _number(value: float) -> str:
 
 
 def _short(name: str) -> str:
-    """A sha256 by its first 12 digits, as snapshots are named; any other name as it is."""
-    return name[:12] if re.fullmatch("[0-9a-f]{64}", name) else name
+    """A sha256 by its first digits, as snapshots are named; any other name as it is."""
+    return name[:SHORT] if re.fullmatch("[0-9a-f]{64}", name) else name
 
 
 def _percent(part: float) -> str:
