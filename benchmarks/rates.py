@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torchvision.models import segmentation as networks
 
-from benchmarks.model import PICTURES, pictures, rate
+from benchmarks.model import PICTURES, pictures, segment_rate
 from benchmarks.photographs import write_photographs
 from watson.events import DEFAULT_MODEL
 from watson.model.kinds import kind_named
@@ -32,13 +32,7 @@ NETWORKS = ("lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "deepla
 def default_rate(folder: Path, threads: int, seconds: float) -> float:
     """Pictures a second of the default model in this process."""
     segmenter = load(DEFAULT_MODEL, device="cpu", torch_threads=threads)
-    some = pictures(folder, PICTURES)
-
-    def segment() -> int:
-        segmenter.segment(some)
-        return len(some)
-
-    return rate(segment, seconds)
+    return segment_rate(segmenter, pictures(folder, PICTURES), seconds)
 
 
 def side_by_side(folder: Path, processes: int, threads: int, seconds: float) -> float:

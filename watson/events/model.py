@@ -33,15 +33,31 @@ Metrics = Annotated[dict[Short, FiniteFloat], Field(max_length=10_000)]
 """Name → value, for example ``mean_iou`` or ``iou/tabby``; 0–1 unless the name says otherwise."""
 
 
-class ModelRegistered(Event):
-    """A model can be named by jobs from now on."""
+class ModelEvent(Event):
+    """An event of one version of a model, keyed by it: compaction keeps the newest record of each."""
 
     topic: ClassVar[str] = "models"
-    version: ClassVar[int] = 2
-    kind: ClassVar[str] = "model-registered"
 
     name: Name
     model_version: Short = Field(description="first 12 hexadecimal digits of sha256(weights sha256 + configuration)")
+
+    @property
+    def key(self) -> str:
+        """The model's name and version: compaction keeps each version's newest record."""
+        return f"{self.name}@{self.model_version}"
+
+    @property
+    def id(self) -> UUID:
+        """One for each version of a model."""
+        return name_id(self.kind, self.name, self.model_version)
+
+
+class ModelRegistered(ModelEvent):
+    """A model can be named by jobs from now on."""
+
+    version: ClassVar[int] = 2
+    kind: ClassVar[str] = "model-registered"
+
     model_kind: Short = Field(description="which code runs it, for example efficientnet-lite0-cam")
     weights_sha256: Sha256
     weights_size: Count = Field(default=0, description="bytes in the object store; 0 of a model that Watson brings")
@@ -55,50 +71,23 @@ class ModelRegistered(Event):
     base: Short = Field(default="", description="the model or backbone that it was trained from")
     dataset: Short = Field(default="", description="the snapshot, or the hash of the data, that it was trained on")
 
-    @property
-    def key(self) -> str:
-        """The model's name and version: compaction keeps each version's newest record."""
-        return f"{self.name}@{self.model_version}"
 
-    @property
-    def id(self) -> UUID:
-        """One for each version of a model."""
-        return name_id(self.kind, self.name, self.model_version)
-
-
-class ModelWithdrawn(Event):
+class ModelWithdrawn(ModelEvent):
     """A version of a model is not to be named by further jobs. Its objects stay: masks in datasets refer to them.
 
     Under the key of its `ModelRegistered`: compaction leaves the newer of the two.
     """
 
-    topic: ClassVar[str] = "models"
     version: ClassVar[int] = 1
     kind: ClassVar[str] = "model-withdrawn"
 
-    name: Name
-    model_version: Short
 
-    @property
-    def key(self) -> str:
-        """The model's name and version."""
-        return f"{self.name}@{self.model_version}"
-
-    @property
-    def id(self) -> UUID:
-        """One for each version of a model."""
-        return name_id(self.kind, self.name, self.model_version)
-
-
-class ModelEvaluated(Event):
+class ModelEvaluated(ModelEvent):
     """How a version of a model did on labelled data. Of two evaluations on one dataset the newer counts."""
 
-    topic: ClassVar[str] = "models"
     version: ClassVar[int] = 1
     kind: ClassVar[str] = "model-evaluated"
 
-    name: Name
-    model_version: Short
     dataset: Short = Field(min_length=1, description="the snapshot, or the hash of the labelled data")
     images: Count
     metrics: Metrics
