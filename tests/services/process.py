@@ -45,6 +45,15 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         return
 
 
+def group_is_frozen(pid: int) -> bool:
+    """Whether no thread of the process group that `pid` leads runs: SIGSTOP is asked for, and obeyed a little later."""
+    threads = ["-L"] if sys.platform == "linux" else []
+    command = ["ps", "-A", *threads, "-o", "pgid=,stat="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    states = [state for group, state in map(str.split, listed.splitlines()) if int(group) == pid]
+    return all(state[0] in "TZ" for state in states)
+
+
 def command_of(pid: int) -> str:
     """The command line of a process; empty when it is gone or a zombie."""
     file = Path(f"/proc/{pid}/cmdline")

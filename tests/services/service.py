@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.services.process import signal_group, spawn, tail, wait_until
+from tests.services.process import group_is_frozen, signal_group, spawn, tail, wait_until
 from tests.services.report import ServiceError
 
 
@@ -110,9 +110,17 @@ class Service(ABC):
         self.start()
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay open and nobody answers."""
-        if self._process is not None:
-            signal_group(self._process.pid, signal.SIGSTOP)
+        """Freeze it (SIGSTOP): connections stay open and nobody answers; returns when it is frozen.
+
+        Raises:
+            ServiceError: a thread of it still ran after `stop_seconds`.
+        """
+        if self._process is None:
+            return
+        pid = self._process.pid
+        signal_group(pid, signal.SIGSTOP)
+        if not wait_until(lambda: group_is_frozen(pid), seconds=self.stop_seconds):
+            raise ServiceError(f"{self.name} (process group {pid}) still ran {self.stop_seconds:.0f} s after SIGSTOP.")
 
     def resume(self) -> None:
         """End a `pause`."""
