@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from watson.agents.models import standing
 from watson.agents.replay import replay
 from watson.agents.topics import verify_topics
 from watson.errors import Refused
@@ -43,7 +44,7 @@ class JobLog:
         catalogued: the newest event of each image.
         letters: the newest of each id (one an image and stage).
         references: models that images of this job name, ``name@version``.
-        models: all that are registered and were not withdrawn, by reference.
+        said_of_models: registrations and withdrawals of whatever model.
     """
 
     job: str
@@ -54,7 +55,12 @@ class JobLog:
     catalogued: dict[UUID, ImageCatalogued] = field(default_factory=dict)
     letters: dict[UUID, ImageQuarantined] = field(default_factory=dict)
     references: set[str] = field(default_factory=set)
-    models: dict[str, ModelRegistered] = field(default_factory=dict)
+    said_of_models: list[Event] = field(default_factory=list)
+
+    @property
+    def models(self) -> dict[str, ModelRegistered]:
+        """All that are registered and were not withdrawn, by reference."""
+        return standing(self.said_of_models)
 
     @property
     def quarantined(self) -> set[UUID]:
@@ -74,10 +80,8 @@ class JobLog:
 
     def take(self, event: Event) -> None:
         """Take note of one event of whatever job."""
-        if isinstance(event, ModelRegistered):
-            self.models[event.key] = event
-        elif isinstance(event, ModelWithdrawn):
-            self.models.pop(event.key, None)
+        if isinstance(event, ModelRegistered | ModelWithdrawn):
+            self.said_of_models.append(event)
         elif getattr(event, "job", None) == self.job:
             self._take(event)
 
