@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from watson.errors import Refused, UserError
 from watson.imaging.decode import decode
 from watson.imaging.normalise import upright
+from watson.model.kinds.configuration import shared_names
 from watson.model.segmenter import Picture
 
 __all__ = [
@@ -109,9 +110,12 @@ class LabelledDataset:
             raise UserError(f"{self.place} has no category")
         if len(self.categories) > _MOST_CATEGORIES:
             raise UserError(f"{self.place} has {len(self.categories)} categories, at most {_MOST_CATEGORIES} work")
-        if len(set(self.categories)) < len(self.categories):
-            twice = sorted({name for name in self.categories if self.categories.count(name) > 1})
-            raise UserError(f"{self.place} has several categories called {twice[0]!r}: give each a name of its own")
+        if shared := shared_names(self.categories):
+            twice = [name for name in self.categories if name.casefold() == shared[0]]
+            raise UserError(
+                f"{self.place} has several categories called {' and '.join(map(repr, twice))} (capitals do not tell "
+                "them apart): give each a name of its own"
+            )
 
     def digest(self) -> str:
         """Sha256 of categories, names, pictures and labels, hexadecimal. Reads every file."""

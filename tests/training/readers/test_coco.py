@@ -95,7 +95,8 @@ def annotation(**changes: object) -> dict:
         ({"images": []}, "there is no image of id 1"),
         ({"images": [], "annotations": []}, "has no labelled picture"),
         ({"categories": [], "annotations": []}, "has no category"),
-        ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "several categories called 'a'"),
+        ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "several categories called 'a' and 'a'"),
+        ({"categories": [{"id": 1, "name": "Cat"}, {"id": 2, "name": "cat"}]}, "called 'Cat' and 'cat' (capitals"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "stands there twice"),
     ],
 )

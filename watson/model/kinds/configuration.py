@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from watson.errors import UserError
 from watson.model.semantic import SemanticSettings
 
-__all__ = ["Categories", "Chosen", "Fraction", "Strict", "channels", "completed", "named", "parsed"]
+__all__ = ["Categories", "Chosen", "Fraction", "Strict", "channels", "completed", "named", "parsed", "shared_names"]
 
 _MOST_CATEGORIES = 10_000
 _DEFAULT = SemanticSettings()
@@ -76,14 +76,18 @@ def channels(categories: Sequence[str | None], background: int | None) -> tuple[
             f"The background is channel {background}, but with {len(categories)} categories the last channel is "
             f"{len(categories)}. Give the number of its channel, from 0, or null where there is none."
         )
-    shared = [name for name, count in Counter(name.casefold() for name in named(categories)).items() if count > 1]
-    if shared:
+    if shared := shared_names(named(categories)):
         raise UserError(f"Two categories have one name: {', '.join(map(repr, shared[:5]))}. Give each its own.")
     if not named(categories):
         raise UserError("No category has a name. Give at least one.")
     if background is None:
         return tuple(categories)
     return (*categories[:background], None, *categories[background:])
+
+
+def shared_names(names: Iterable[str]) -> list[str]:
+    """Return the names, in small letters, that several of these share: capitals do not tell categories apart."""
+    return [name for name, count in Counter(map(str.casefold, names)).items() if count > 1]
 
 
 def named(names: Iterable[str | None]) -> tuple[str, ...]:
