@@ -160,6 +160,8 @@ def test_without_categories_those_of_the_default_weights_must_fit(weights: Path,
     prepared = kind.prepare(given, saved(network(SMALLEST, 21), tmp_path / "voc.pth"), tmp_path)
     assert len(prepared.categories) == 20
     assert prepared.categories[0] == "aeroplane"
+    assert prepared.description.endswith("those of COCO_WITH_VOC_LABELS_V1: they were not given")
+    assert "not given" not in kind.prepare(GIVEN, weights, tmp_path).description
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def prepare(given: Mapping[str, JsonValue], weights: Path | None, folder: Path) 
     else:
         member = _recognised(known, configuration, weights)
         tensors = state_dicts.read(weights)
+    assumed = known.DEFAULT.name if member is None and configuration.categories is None else None
     configuration = _complete(configuration, member or known.DEFAULT, member)
     count = _channels(tensors, configuration.architecture)
     names = _names(configuration, count)
@@ -68,7 +69,8 @@ def prepare(given: Mapping[str, JsonValue], weights: Path | None, folder: Path) 
         state_dicts.keep(fitted, folder / "weights.safetensors"),
         completed(configuration),
         named(names),
-        description=f"torchvision's {configuration.architecture}, weights {member.name if member else 'of a file'}",
+        description=f"torchvision's {configuration.architecture}, weights {member.name if member else 'of a file'}"
+        + (f"; nothing says that its categories are those of {assumed}: they were not given" if assumed else ""),
     )
 
 
