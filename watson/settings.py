@@ -128,6 +128,12 @@ class Settings(BaseSettings):
     web_timeout: Seconds = Field(15.0, description="seconds that one answer may take; then 503")
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$",
+        description="traces go there by OTLP over HTTP, for example http://collector:4318; None: no traces",
+    )
+    trace_share: float = Field(1.0, ge=0, le=1, description="of the pictures: so many are traced, 0–1")
 
     @field_validator("brokers")
     @classmethod

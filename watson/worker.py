@@ -8,6 +8,7 @@ from watson.agents.transport import TransportApp, run
 from watson.errors import UserError
 from watson.logs import configure_logging
 from watson.settings import Settings
+from watson.tracing import configure_tracing
 
 __all__ = ["ROLES", "run_worker"]
 
@@ -46,7 +47,11 @@ def run_worker(role: str, settings: Settings) -> int:
 
     build = _builder(role)
     configure_logging(settings)
+    end_traces = configure_tracing(settings, role)
     app = build(settings)
     if role != "web":  # the web role mounts its own
         mount_health(app, app.health, settings)
-    return run(app, settings)
+    try:
+        return run(app, settings)
+    finally:
+        end_traces()

@@ -15,7 +15,7 @@ from time import monotonic
 
 import structlog
 
-from watson import metrics
+from watson import metrics, tracing
 from watson.agents.attempts import WORKING_ON
 from watson.agents.ports import Delivery
 from watson.errors import PartitionRevoked, Refused
@@ -105,20 +105,25 @@ class Loop:
     async def _one(self, delivery: Delivery) -> None:
         record, began = delivery.record, monotonic()
         WORKING_ON.set((record.topic, record.partition))
-        with structlog.contextvars.bound_contextvars(
-            topic=record.topic, partition=record.partition, offset=record.offset
+        with (
+            structlog.contextvars.bound_contextvars(
+                topic=record.topic, partition=record.partition, offset=record.offset
+            ),
+            tracing.consuming(self._role, record) as span,
         ):
             metrics.IN_FLIGHT.labels(self._role).inc()
             try:
                 outcome = await self._dispatch(record)
             except PartitionRevoked as revoked:
                 log.debug("event abandoned: it is another worker's now", why=str(revoked))
+                span.set_attribute("watson.outcome", "abandoned")
                 return
             except Exception:
                 log.exception("the worker cannot go on", role=self._role)
                 raise
             finally:
                 metrics.IN_FLIGHT.labels(self._role).dec()
+            span.set_attribute("watson.outcome", outcome)
             delivery.ack()
         metrics.EVENTS.labels(self._role, outcome).inc()
         metrics.EVENT_SECONDS.labels(self._role).observe(monotonic() - began)
@@ -130,5 +135,6 @@ class Loop:
             return await self._on_undecodable(record, refused)
         job = getattr(event, "job", None)
         image = getattr(event, "image_key", None)
+        tracing.about(event_id=str(event.id), job=job, image_key=image and str(image))
         with structlog.contextvars.bound_contextvars(event_id=str(event.id), job=job, image=image and str(image)):
             return await self._handle(record, event)
