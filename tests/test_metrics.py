@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import watson
 from watson import metrics
 from watson.errors import ReasonCode
+from watson.metrics_reference import metrics_reference
 
 PACKAGE = Path(watson.__file__).parent
 
@@ -105,6 +106,11 @@ def test_counting_shows_in_what_is_rendered() -> None:
     metrics.DEAD_LETTERS.labels("preprocess", ReasonCode.TRUNCATED.value).inc()
     assert sample("watson_dead_letters_total", role="preprocess", reason="truncated") == before + 1
     assert b'watson_dead_letters_total{reason="truncated",role="preprocess"}' in metrics.render()
+
+
+def test_the_page_is_made_from_the_table() -> None:
+    page = Path(__file__).parents[1] / "docs/metrics.md"
+    assert page.read_text("utf-8") == metrics_reference(), "python -m watson.metrics_reference > docs/metrics.md"
 
 
 def test_the_version_is_exported() -> None:
