@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -72,3 +73,25 @@ async def test_of_many_jobs_the_newest_are_shown_and_no_more_than_the_most() -> 
 async def test_where_the_catalogue_is_away_no_job_is_shown_rather_than_an_old_number() -> None:
     assert await shown(Rows([row("a")]))
     assert await shown(Rows(problem=Retriable("it does not answer"))) == {}
+
+
+async def test_a_slow_catalogue_does_not_hold_up_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watson.web.job_metrics._PATIENCE_SECONDS", 0.01)
+    answered = asyncio.Event()
+
+    class Slow(Rows):
+        asked = 0
+
+        async def jobs(self) -> list[JobRow]:
+            self.asked += 1
+            await answered.wait()
+            return self.rows
+
+    rows = Slow([row("a")])
+    numbers = JobMetrics(rows)  # type: ignore[arg-type]
+    await numbers.refresh()
+    await numbers.refresh()
+    assert (rows.asked, next(iter(metrics.JOB_IMAGES.collect())).samples) == (1, [])
+    answered.set()
+    await numbers.refresh()
+    assert len(next(iter(metrics.JOB_IMAGES.collect())).samples) == 5

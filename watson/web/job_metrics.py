@@ -17,8 +17,11 @@ __all__ = ["JobMetrics"]
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE_SECONDS = 3.0
-"""Of a scrape: without an answer by then the other metrics go out without these."""
+_PATIENCE_SECONDS = 0.5
+"""Of a scrape. What the catalogue has not said by then goes out with the next one."""
+
+_ANSWER_SECONDS = 10.0
+"""Of the catalogue."""
 
 _SHOWN_AFTER_END = timedelta(minutes=10)
 """So that a scraper sees a job's last numbers."""
@@ -31,11 +34,21 @@ class JobMetrics:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._asking: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
-        """Ask the catalogue. Where it is away or slow, no job is shown: an old number would look like a standstill."""
+        """Ask the catalogue, unless it is being asked already, and wait a moment for the answer."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.wait({self._asking}, timeout=_PATIENCE_SECONDS)
+        if self._asking is not None and self._asking.done():
+            done, self._asking = self._asking, None
+            done.result()
+
+    async def _ask(self) -> None:
+        """Where the catalogue is away or slow no job is shown: an old number would look like a standstill."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_ANSWER_SECONDS):
                 rows = await self._catalogue.jobs()
         except (Retriable, TimeoutError) as exc:
             log.warning("the catalogue does not tell of the jobs: their metrics are left out", why=str(exc))
