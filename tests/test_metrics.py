@@ -47,7 +47,8 @@ def test_names_follow_prometheus_practice(row: metrics.Metric) -> None:
 def test_no_label_can_grow_with_the_number_of_jobs_or_images(row: metrics.Metric) -> None:
     assert set(row.labels) <= set(metrics.LABELS)
     assert not {"image", "uri", "key", "host", "event"} & set(row.labels)
-    assert ("job" in row.labels) == (row.name == "watson_job_images")  # of which there are `MOST_JOBS` at most
+    assert "job" not in row.labels  # Prometheus' own
+    assert ("watson_job" in row.labels) == (row.name == "watson_job_images")  # of which there are `MOST_JOBS` at most
 
 
 def test_the_metrics_that_dashboards_and_alerts_rest_on_are_there() -> None:

@@ -80,7 +80,7 @@ LABELS = MappingProxyType(
         "operation": "bounded by the methods of the store's protocol: get, put, stat, put_image, …",
         "result": ("ok", "refused", "away", "failed"),
         "table": ("marks", "images", "jobs"),
-        "job": "at most 50: the newest jobs that have not ended, or ended less than ten minutes ago",
+        "watson_job": "at most 50: the newest jobs that have not ended, or ended less than ten minutes ago",
         "stage": ("discovered", "preprocessed", "segmented", "catalogued", "quarantined"),
         "version": "one value a process",
     }
@@ -253,7 +253,7 @@ JOB_IMAGES = _row(
     Gauge,
     "watson_job_images",
     "images",
-    ("job", "stage"),
+    ("watson_job", "stage"),  # `job` is Prometheus' own: the name of what it scrapes
     "Images of a job that passed a stage, by the catalogue; of the newest jobs, by the web role alone.",
 )
 PRICE = _row(

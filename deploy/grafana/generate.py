@@ -55,14 +55,14 @@ class Dashboard:
         title: what people see.
         help: for whom it is.
         panels: by title of their row.
-        variables: a label that is chosen at the top, by the metric that has its values.
+        variables: what is chosen at the top: a metric and its label, by name.
     """
 
     name: str
     title: str
     help: str
     panels: Mapping[str, Sequence[Panel]]
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def quantiles(metric: str, labels: str, by: str = "") -> dict[str, str]:
@@ -179,7 +179,7 @@ STAGES = Dashboard(
             Panel("Table entries", {"{{role}} {{table}}": f"sum by (role, table) (watson_table_entries{{{_ROLE}}})"}),
         ],
     },
-    {"role": "watson_ready"},
+    {"role": ("watson_ready", "role")},
 )
 
 SEGMENT = Dashboard(
@@ -248,7 +248,7 @@ JOB = Dashboard(
         "Now": [
             Panel(
                 stage.capitalize(),
-                {"": f'max(watson_job_images{{job="$job",stage="{stage}"}})'},
+                {"": f'max(watson_job_images{{watson_job="$job",stage="{stage}"}})'},
                 number=True,
                 width=4,
             )
@@ -258,23 +258,23 @@ JOB = Dashboard(
             Panel(
                 "Still in flight",
                 {
-                    "": 'max(watson_job_images{job="$job",stage="discovered"}) - '
-                    'sum(max by (stage) (watson_job_images{job="$job",stage=~"catalogued|quarantined"}))'
+                    "": 'max(watson_job_images{watson_job="$job",stage="discovered"}) - '
+                    'sum(max by (stage) (watson_job_images{watson_job="$job",stage=~"catalogued|quarantined"}))'
                 },
                 number=True,
                 width=4,
             )
         ],
         "Progress": [
-            Panel("Images by stage", {"{{stage}}": 'max by (stage) (watson_job_images{job="$job"})'}),
+            Panel("Images by stage", {"{{stage}}": 'max by (stage) (watson_job_images{watson_job="$job"})'}),
             Panel(
                 "Images a second",
-                {"{{stage}}": 'max by (stage) (deriv(watson_job_images{job="$job"}[2m]))'},
+                {"{{stage}}": 'max by (stage) (deriv(watson_job_images{watson_job="$job"}[2m]))'},
                 help="Over two minutes.",
             ),
         ],
     },
-    {"job": "watson_job_images"},
+    {"job": ("watson_job_images", "watson_job")},
 )
 
 STORES = Dashboard(
@@ -333,11 +333,11 @@ def rendered(dashboard: Dashboard) -> str:
         .readonly()
         .with_variable(board.DatasourceVariable("source").label("Prometheus").type("prometheus"))
     )
-    for label, metric in dashboard.variables.items():
-        several = label == "role"
+    for name, (metric, label) in dashboard.variables.items():
+        several = name == "role"
         made = made.with_variable(
-            board.QueryVariable(label)
-            .label(label.capitalize())
+            board.QueryVariable(name)
+            .label(name.capitalize())
             .datasource(_SOURCE)
             .query(f"label_values({metric}, {label})")
             .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)

@@ -10,7 +10,7 @@ import pytest
 from deploy.grafana.generate import ALL, DASHBOARDS, Dashboard, rendered
 from watson import metrics
 
-_METRIC = re.compile(r"\bwatson_[a-z0-9_]+\b")
+_METRIC = re.compile(r"\bwatson_[a-z0-9_]+\b(?!=)")  # labels are followed by a matcher
 _PARTS = re.compile(r"_(bucket|sum|count)$")
 
 

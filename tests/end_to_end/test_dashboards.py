@@ -33,6 +33,8 @@ def scraped(line, tmp_path) -> Iterator[Prometheus]:
     line.start()
     server = Prometheus(tmp_path, [f"127.0.0.1:{worker.port}" for worker in line.workers.values()])
     server.start()
+    # it begins to scrape some seconds later, and what happens once should be seen to happen
+    line.wait(lambda: len(server.ask("up == 1")) == len(line.workers), 60, "all workers are scraped")
     yield server
     server.kill()
 

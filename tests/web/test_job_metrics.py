@@ -41,7 +41,7 @@ def row(name: str, state: str = "listing", *, minutes: float = 0.0, submitted: f
 async def shown(rows: Rows) -> dict[tuple[str, str], float]:
     await JobMetrics(rows).refresh()  # type: ignore[arg-type]
     (family,) = metrics.JOB_IMAGES.collect()
-    return {(sample.labels["job"], sample.labels["stage"]): sample.value for sample in family.samples}
+    return {(sample.labels["watson_job"], sample.labels["stage"]): sample.value for sample in family.samples}
 
 
 @pytest.fixture(autouse=True)
