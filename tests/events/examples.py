@@ -83,6 +83,7 @@ EXAMPLES: dict[str, Event] = {
         JobChanged(
             time=TIME, job=JOB, dataset="coast", source=SOURCE, model=MODEL, options=OPTIONS,
             state="failed", listed=42, message="the list has no column uri", resumes=2,
+            submitted_at=TIME,
         ),
         PartitionProgressed(
             time=TIME, job=JOB, partition=5, listed=101, discovered=100, catalogued=90, quarantined=4, accused=3,
@@ -136,7 +137,8 @@ OLD: dict[tuple[str, int], Event] = {
         update={"accused": 0, "retried": 0, "round": 0, "accusation": "", "owner": 0}
     ),
     ("partition-progressed", 2): EXAMPLES["partition-progressed"].model_copy(update={"owner": 0}),
-    ("job-changed", 1): EXAMPLES["job-changed"].model_copy(update={"resumes": 0}),
+    ("job-changed", 1): EXAMPLES["job-changed"].model_copy(update={"resumes": 0, "submitted_at": None}),
+    ("job-changed", 2): EXAMPLES["job-changed"].model_copy(update={"submitted_at": None}),
     ("image-quarantined", 1): EXAMPLES["image-quarantined"].model_copy(
         update={"failed": FAILED.model_copy(update={"cut": False})}
     ),

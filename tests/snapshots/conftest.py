@@ -28,9 +28,10 @@ class Place:
     async def job(self, job: str, images: Iterable[ImageCatalogued], *, count: int | None = None, **changes) -> None:
         """A job that is done, with its images; each job is newer than those before it."""
         self.jobs += 1
-        event = changed(job, time=at(self.jobs), **{"state": "complete", **changes})
+        submitted = at(self.jobs)
+        event = changed(job, time=submitted, **{"state": "complete", "submitted_at": submitted, **changes})
         await self.catalogue.put_job(event)
-        await self.catalogue.put_submitted(job, event.time)
+        await self.catalogue.put_submitted(job, submitted)
         images = list(images)
         for image in images:
             await self.catalogue.put_image(image)

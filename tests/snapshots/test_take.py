@@ -5,11 +5,13 @@ import json
 
 import pytest
 
+from tests.agents.fakes import MemoryMarks, record_of
 from tests.snapshots.conftest import Place, images
 from tests.storage.events import at, catalogued
 from watson.errors import ServiceUnavailable, UserError
-from watson.events import JobOptions, Rules
+from watson.events import JobOptions, ManifestSubmitted, Rules, Source
 from watson.snapshots import Snapshot, parts, take
+from watson.stages.project import Projector
 from watson.storage.catalogue import StageCount
 from watson.storage.directory import DirectoryObjectStore
 
@@ -193,3 +195,13 @@ async def test_a_record_is_read_back_as_it_was(place: Place) -> None:
     await place.job("job", images("job", "a"))
     taken = await place.take()
     assert Snapshot.model_validate_json(place.objects_there()[f"snapshots/{taken.id}.json"]) == taken
+
+
+async def test_a_manifest_that_is_sent_again_and_changes_no_job_changes_no_dataset(place: Place) -> None:
+    await place.job("old", images("old", "a.jpg", "b.jpg"))
+    newer = [image.model_copy(update={"model": "better@2"}) for image in images("new", "a.jpg", "b.jpg")]
+    await place.job("new", newer)
+    before = await place.take()
+    repeated = ManifestSubmitted(job="old", dataset="animals", source=Source(kind="directory", uri="/p"), time=at(1000))
+    await Projector(place.catalogue, MemoryMarks()).apply(record_of(repeated), repeated)
+    assert (await place.take()).id == before.id

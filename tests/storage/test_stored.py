@@ -44,7 +44,7 @@ def test_an_event_comes_back_as_it_was_stored(event: Event) -> None:
 
 
 def test_a_row_of_a_newer_watson_is_refused() -> None:
-    text = dump(changed("j")).replace('{"version":2', '{"version":7', 1)
+    text = dump(changed("j")).replace(f'{{"version":{JobChanged.version}', '{"version":7', 1)
     with pytest.raises(UserError, match=r"job-changed version 7.*upgrade Watson"):
         load(JobChanged, text)
 

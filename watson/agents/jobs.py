@@ -270,6 +270,7 @@ class JobBoard:
             listed=mark.listed,
             message=mark.message,
             resumes=mark.resumes,
+            submitted_at=manifest.time,
         )
         job.mark = mark.model_copy(update={"said": time, "message": changed.message})  # as it can be kept
         # said first, kept second: a crash between the two says it again

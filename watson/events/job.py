@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from watson.events.event import Accusation, Count, JobEvent, Message, Name, Short
+from watson.events.event import Accusation, Count, JobEvent, Message, Moment, Name, Short
 from watson.events.ids import name_id
 from watson.events.manifest import JobOptions, Source
 
@@ -78,7 +78,7 @@ class JobChanged(JobEvent):
     """A job came to another state, or its listing went on. Carries all of the job, so that the newest tells all."""
 
     topic: ClassVar[str] = "jobs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     kind: ClassVar[str] = "job-changed"
 
     dataset: Name
@@ -89,6 +89,9 @@ class JobChanged(JobEvent):
     listed: Count = Field(description="entries listed so far; final unless state is listing or paused")
     message: Message = Field(default="", description="why, where the state is failed or paused")
     resumes: Count = Field(default=0, description="how often the job was resumed after a pause, or submitted again")
+    submitted_at: Moment | None = Field(
+        default=None, description="time of the manifest that is worked on; others of the job change nothing"
+    )
 
     @property
     def id(self) -> UUID:

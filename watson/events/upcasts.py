@@ -29,6 +29,11 @@ def job_changed_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "resumes": 0}
 
 
+def job_changed_v2_to_v3(data: dict[str, Any]) -> dict[str, Any]:
+    """It did not tell when the job was submitted: its newest manifest does."""
+    return {**data, "submitted_at": None}
+
+
 def model_registered_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
     """Only models that Watson brings could be registered: their configuration is in the code."""
     return {**data, "weights_size": 0, "configuration": {}, "base": "", "dataset": ""}
@@ -67,6 +72,7 @@ UPCASTS: dict[tuple[str, int], Upcast] = {
     ("partition-progressed", 1): partition_progressed_v1_to_v2,
     ("partition-progressed", 2): partition_progressed_v2_to_v3,
     ("job-changed", 1): job_changed_v1_to_v2,
+    ("job-changed", 2): job_changed_v2_to_v3,
     ("model-registered", 1): model_registered_v1_to_v2,
     ("image-quarantined", 1): image_quarantined_v1_to_v2,
 }

@@ -37,7 +37,8 @@ class JobRow(_Row):
     """A job: its newest `JobChanged`, and its counts summed over partitions, by stage.
 
     Keys of ``counts``: discovered, preprocessed, segmented, catalogued, quarantined. ``discovered`` = ``catalogued``
-    + ``quarantined`` + in flight. ``submitted_at`` is the time of the manifest.
+    + ``quarantined`` + in flight. ``submitted_at`` is the time of the manifest
+    that the job works on.
     """
 
     job: JobChanged

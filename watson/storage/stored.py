@@ -124,14 +124,14 @@ def job_rows(jobs: Iterable[tuple[str, int | None]], counts: Mapping[str, Mappin
     """Rows of jobs, newest submission first.
 
     Args:
-        jobs: the stored `JobChanged` and the submission in microseconds; where that is not known yet, the time of
-            the event stands in for it.
+        jobs: the stored `JobChanged` and the newest manifest's time in microseconds. That counts where the event does
+            not tell which manifest the job works on; where it is not known either, the event's own time does.
         counts: job → stage → images, summed over partitions. Stages without images count 0.
     """
     rows = []
     for text, submitted in jobs:
         event = load(JobChanged, text)
-        at = event.time if submitted is None else from_micros(submitted)
+        at = event.submitted_at or (event.time if submitted is None else from_micros(submitted))
         counted = dict.fromkeys(STAGES_COUNTED, 0) | dict(counts.get(event.job, {}))
         rows.append(JobRow(job=event, submitted_at=at, counts=counted))
     return sorted(rows, key=lambda row: (-micros(row.submitted_at), row.job.job))
