@@ -17,4 +17,4 @@ __all__ = ["build"]
 
 def build(settings: Settings) -> RoleApp:
     """The segment worker's app."""
-    return chain_app("segment", "preprocessed", SegmentStage(object_store(settings), settings), settings)
+    return chain_app("segment", SegmentStage(object_store(settings), settings), settings)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -44,6 +46,10 @@ def _environment() -> Environment:
         percent=_percent,
         when=_when,
         duration=_duration,
+        left=_left,
+        pace=_pace,
+        spark=_spark,
+        took=_took,
         file_name=file_name,
         path_part=_path_part,
         short=_short,
@@ -86,6 +92,38 @@ def _duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def _pace(rate: float | None, unit: str = "images") -> str:
+    """12.34 → 12 images/s; a slow one by the minute; – where it is not known."""
+    if rate is None:
+        return "–"
+    if rate >= 10:
+        return f"{_number(round(rate))} {unit}/s"
+    if rate >= 0.1:
+        return f"{rate:.1f} {unit}/s"
+    return f"{rate * 60:.1f} {unit}/min" if rate > 0 else f"0 {unit}/s"
+
+
+def _left(seconds: float | None) -> str:
+    """How long something will take yet; – where nobody can know."""
+    return "–" if seconds is None else _duration(math.ceil(seconds))
+
+
+def _took(seconds: float | None) -> str:
+    """0.0123 → 12 ms; 4.21 → 4.2 s; – where it is not known."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else _duration(seconds)
+
+
+def _spark(bars: Sequence[float | None]) -> str:
+    """A path of one bar for each value, each 1 wide, the highest 20 high; nothing where a value is not known."""
+    highest = max((bar for bar in bars if bar), default=0.0)
+    heights = [(place, 20.0 * bar / highest) for place, bar in enumerate(bars) if bar]
+    return "".join(f"M{place} 20v-{max(height, 0.8):.1f}h.75V20z" for place, height in heights)
 
 
 def _path_part(value: object) -> str:
