@@ -24,6 +24,7 @@ Place = tuple[str, int]
 _POLL_MS = 1000
 _SHORT_POLL_MS = 250
 _FETCH_BYTES = 1 << 20
+_FETCH_WAIT_MS = 100  # what is read stands there already; and a broker answers a connection's questions one by one
 _PATIENCE_SECONDS = 60.0
 """A broker that delivers nothing for so long, though the end is not reached, is given up on."""
 
@@ -117,6 +118,7 @@ class LogReader:
             left -= reached
             if reached and left:
                 self._consumer.pause(*reached)
+        self._consumer.unsubscribe()  # fetches no more: a broker answers other questions only after a fetch that waits
 
     def _full(self, place: Place) -> TopicPartition:
         return TopicPartition(self._prefix + place[0], place[1])
@@ -147,6 +149,7 @@ async def _consumer(settings: Settings, fetch_bytes: int = _FETCH_BYTES) -> Asyn
         auto_offset_reset="earliest",
         request_timeout_ms=int(settings.request_timeout * 1000),
         max_partition_fetch_bytes=fetch_bytes,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
     )
     try:
         await consumer.start()

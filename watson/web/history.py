@@ -181,23 +181,22 @@ class _Search:
             self.entries.append(Entry(record, event))
 
     async def _add_marks(self, partition: int, deadline: float) -> None:
-        """The marks by which a stage knows that it did an event; each was written shortly after what it emitted."""
-        inputs = {INPUTS[role][0]: role for role in _MARKING}
-        wanted: dict[bytes, str] = {}
-        spans: dict[Place, range] = {}
-        for entry in self.entries:
-            role = inputs.get(entry.record.topic)
-            if role is None or entry.event is None or entry.event.id.bytes in wanted:
-                continue
-            changelog = changelog_topic(role, "marks", self.settings).removeprefix(self.settings.topic_prefix)
-            place = (changelog, partition)
-            reach = await self.log.reach([place])
-            start = (await self.log.since(reach, entry.written))[place]
-            wanted[entry.event.id.bytes] = role
-            spans.setdefault(place, range(start, min(start + _CHUNK, reach[place].stop)))
+        """The marks by which a stage knows that it did an event: each was written shortly after what it emitted."""
+        roles = {INPUTS[role][0]: role for role in _MARKING}
+        inputs = [entry for entry in self.entries if entry.event is not None and entry.record.topic in roles]
+        if not inputs:
+            return
+        wanted = {entry.event.id.bytes: roles[entry.record.topic] for entry in inputs if entry.event is not None}
+        changelogs = {role: (self._changelog(role), partition) for role in wanted.values()}
+        reach = await self.log.reach(changelogs.values())
+        starts = await self.log.since(reach, min(entry.written for entry in inputs))
+        spans = {place: reach[place][starts[place] - reach[place].start :][:_CHUNK] for place in reach}
         async for record in self.log.stretches(spans, deadline):
             if record.key in wanted and record.value is not None:
                 self.entries.append(Entry(record, None, mark_of=wanted[record.key]))
+
+    def _changelog(self, role: str) -> str:
+        return changelog_topic(role, "marks", self.settings).removeprefix(self.settings.topic_prefix)
 
     @property
     def _key(self) -> bytes:

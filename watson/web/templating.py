@@ -48,6 +48,7 @@ def _environment() -> Environment:
         duration=_duration,
         left=_left,
         pace=_pace,
+        peak=_peak,
         spark=_spark,
         took=_took,
         file_name=file_name,
@@ -119,9 +120,13 @@ def _took(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else _duration(seconds)
 
 
+def _peak(bars: Sequence[float | None]) -> float:
+    return max((bar for bar in bars if bar), default=0.0)
+
+
 def _spark(bars: Sequence[float | None]) -> str:
     """A path of one bar for each value, each 1 wide, the highest 20 high; nothing where a value is not known."""
-    highest = max((bar for bar in bars if bar), default=0.0)
+    highest = _peak(bars)
     heights = [(place, 20.0 * bar / highest) for place, bar in enumerate(bars) if bar]
     return "".join(f"M{place} 20v-{max(height, 0.8):.1f}h.75V20z" for place, height in heights)
 

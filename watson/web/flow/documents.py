@@ -84,7 +84,7 @@ def _verdict(sampled: Sampled) -> tuple[str, str, str]:
         return "idle", "Idle", ""
     if sampled.still >= STILL_SECONDS:
         still = int(sampled.still // 10 * 10)
-        return "stuck", "Does not move", f"Events wait, and none was done for {still} s"
+        return "stuck", "Stuck", f"Events wait, and none was done for {still} s"
     return "busy", "Busy", ""
 
 

@@ -42,8 +42,12 @@ function paceText(job) {
   return parts.join(" · ");
 }
 
+function peak(bars) {
+  return Math.max(0, ...bars.map((bar) => bar ?? 0));
+}
+
 function spark(bars) {
-  const highest = Math.max(...bars.map((bar) => bar ?? 0));
+  const highest = peak(bars);
   return bars
     .map((bar, at) => (bar ? `M${at} 20v-${Math.max((20 * bar) / highest, 0.8).toFixed(1)}h.75V20z` : ""))
     .join("");
@@ -66,6 +70,8 @@ function vital(key, text) {
 
 function drawSpark(element, throughput) {
   element?.querySelector("[data-spark]")?.setAttribute("d", spark(throughput.bars));
+  const highest = peak(throughput.bars);
+  put(element?.querySelector("[data-peak]"), highest ? `, at most ${pace(highest)}` : "");
 }
 
 function showJob(element, job) {
@@ -91,6 +97,7 @@ function showJob(element, job) {
 }
 
 function showWholeJob(job) {
+  document.querySelector(".whole").className = `whole ${job.state}`;
   vital("job-pace", pace(job.now.images_per_second));
   vital("job-left", left(job.now.seconds_left));
   vital("job-flight", ROUND.format(job.in_flight));
