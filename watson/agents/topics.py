@@ -39,7 +39,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "project": tuple(TOPICS),
     "train": ("trainings",),
 }
-"""Role and the topics that it consumes, in the order of the chain: what its consumer group has committed and has not."""
+"""Role and the topics that it consumes, in the order of the chain."""
 
 _CHANGELOG_CONFIG = {
     "cleanup.policy": "compact",

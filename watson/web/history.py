@@ -156,9 +156,7 @@ class _Search:
             ),
         )
 
-    async def _windows(
-        self, places: Iterable[Place], since: datetime, until: datetime | None
-    ) -> dict[Place, range]:
+    async def _windows(self, places: Iterable[Place], since: datetime, until: datetime | None) -> dict[Place, range]:
         reach = await self.log.reach(places)
         starts = await self.log.since(reach, since)
         stops = await self.log.since(reach, until + _MARGIN) if until is not None else {}

@@ -73,5 +73,3 @@ class State:
 
 def _no_timings(why: str) -> dict[str, Any]:
     return {"timings": None, "timings_missing": why}
-
-

@@ -18,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from watson.errors import Retriable, UserError
+from watson.web.fresh import Fresh
 from watson.web.guard import add_stream
 from watson.web.queries import after_of, limit_of
 from watson.web.state import State
@@ -32,6 +33,9 @@ MOST_STREAMS = 64
 LONGEST_SECONDS = 600.0
 
 _PERIOD_SECONDS = 1.5
+_FRESH_SECONDS = 1.0
+"""Those who watch the same share what was asked for so long."""
+
 _HEARTBEAT_SECONDS = 15.0
 _ANSWER_SECONDS = 15.0
 _WRITE_SECONDS = 10.0
@@ -59,6 +63,8 @@ def mount_streams(app: faust.App, state: State) -> None:
 class _Streams:
     def __init__(self, state: State) -> None:
         self._state = state
+        self._listed: Fresh[tuple[str | None, int], dict[str, Any]] = Fresh(self._list, _FRESH_SECONDS)
+        self._whole: Fresh[str, dict[str, Any]] = Fresh(state.whole_job, _FRESH_SECONDS)
         self._open = 0
         self.closing = asyncio.Event()
 
@@ -66,7 +72,7 @@ class _Streams:
         after, limit = after_of(request), limit_of(request, _JOBS)
 
         async def produce() -> dict[str, Any]:
-            return {**await self._state.jobs(after, limit), "flow": self._state.flow()}
+            return {**await self._listed.get((after, limit)), "flow": self._state.flow()}
 
         return await self._serve(request, produce)
 
@@ -74,9 +80,12 @@ class _Streams:
         name = request.match_info["job"]
 
         async def produce() -> dict[str, Any]:
-            return {"job": await self._state.whole_job(name), "flow": self._state.flow()}
+            return {"job": await self._whole.get(name), "flow": self._state.flow()}
 
         return await self._serve(request, produce)
+
+    async def _list(self, asked: tuple[str | None, int]) -> dict[str, Any]:
+        return await self._state.jobs(*asked)
 
     async def _serve(self, request: web.Request, produce: Produce) -> web.StreamResponse:
         if self.closing.is_set() or self._open >= MOST_STREAMS:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
 from aiokafka.protocol.group import MemberAssignment
 
 from watson.agents.topics import INPUTS
@@ -57,14 +57,13 @@ class LogWatch:
                 return tuple([await self._group(admin, consumer, role, ends) for role in INPUTS])
         except TimeoutError as exc:
             await self.close()
-            raise LogUnreadable(
-                f"Kafka at {self._settings.brokers} did not answer within {_READ_SECONDS:g} s"
-            ) from exc
+            raise LogUnreadable(f"Kafka at {self._settings.brokers} did not answer within {_READ_SECONDS:g} s") from exc
         # a broker of another make may answer what aiokafka cannot take apart, which it reports in several ways
         except (KafkaError, OSError, ValueError, AttributeError, AssertionError) as exc:
             await self.close()
-            why = str(exc) or type(exc).__name__
-            raise LogUnreadable(f"Kafka cannot be reached at {self._settings.brokers}: {why}") from exc
+            away = isinstance(exc, (KafkaConnectionError, OSError))
+            what = "cannot be reached" if away else "does not say how far the groups are"
+            raise LogUnreadable(f"Kafka {what}, at {self._settings.brokers}: {str(exc) or repr(exc)}") from exc
 
     async def close(self) -> None:
         """Let go of the connections; `read` makes new ones."""

@@ -141,4 +141,3 @@ class Board:
         if not rate or not self._running or any(row.job.state == "listing" for row in self._running):
             return None
         return sum(row.in_flight for row in self._running) / rate
-

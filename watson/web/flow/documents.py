@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from watson.web.flow.board import RATE_SECONDS, Board, JobPace, Sampled
+from watson.web.flow.board import Board, JobPace, Sampled
 from watson.web.flow.samples import BAR_SECONDS
 
 __all__ = ["flow_document", "pace_document"]
@@ -21,8 +21,9 @@ def flow_document(board: Board, now: float) -> dict[str, Any]:
     """The line as a whole.
 
     ``trouble`` says why there are no ``stages``; null where there are. The ``state`` of one is ``busy``, ``idle``,
-    ``rebalancing``, ``stuck`` (has lag and does not move), ``abandoned`` (has lag and no worker) or ``absent``. Rates are those of the last minute, null where
-    it is not known yet; ``images_per_second`` and ``seconds_left`` are of all running jobs.
+    ``rebalancing``, ``stuck`` (has lag and does not move), ``abandoned`` (has lag and no worker) or ``absent``.
+    Rates are those of the last minute, null where it is not known yet; ``images_per_second`` and ``seconds_left`` are
+    of all running jobs.
     """
     stages = [
         _stage(sampled)

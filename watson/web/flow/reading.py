@@ -47,7 +47,7 @@ class TopicLag:
 
 @dataclass(frozen=True, slots=True)
 class GroupReading:
-    """A role's consumer group. ``state`` is Kafka's word: Stable, PreparingRebalance, Empty, Dead …"""
+    """A role's consumer group. ``state`` is Kafka's word: Stable, PreparingRebalance, Empty or Dead."""
 
     role: str
     state: str

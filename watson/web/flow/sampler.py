@@ -98,5 +98,5 @@ class Sampler:
 
 
 def _backoff(failures: int) -> float:
-    """Seconds until the next try after so many failures in a row: 6, 12, 24, 30, 30 …"""
+    """Seconds until the next try after so many failures in a row: 6, 12, 24, and 30 from then on."""
     return float(min(_LONGEST_WAIT, SAMPLE_SECONDS * 2.0 ** min(failures, 10)))

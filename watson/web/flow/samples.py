@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 
 __all__ = ["BARS", "BAR_SECONDS", "Counter"]
 
@@ -75,7 +76,7 @@ class Counter:
         """Growth a second in each of the last `BARS` spells, oldest first; None before the first sample."""
         newest = now - now % BAR_SECONDS
         edges = [newest - BAR_SECONDS * back for back in range(BARS, -1, -1)]
-        return [self._between(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+        return [self._between(start, end) for start, end in pairwise(edges)]
 
     def _between(self, start: float, end: float) -> float | None:
         if not self._times or self._times[0] > start:
