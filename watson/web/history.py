@@ -1,8 +1,8 @@
 """What the log says of one image of a job: its events across the topics, with partition and offset.
 
-The catalogue keeps the last event alone. The others stand in the log, in the partition of the image's key, between the
-job's submission and the image's end; they are looked for there backwards, newest first, within limits. What was not
-read is said.
+The catalogue keeps the last event alone. The others stand in the log, in the partition of the image's key, after the
+job's submission. They are looked for from where the image had ended: backwards for its way, forwards for what was sent
+again later, by turns and within limits. What was not read is said.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _CHUNK = 1000
 _MOST_RECORDS = 60_000
 _MOST_BYTES = 64_000_000
 _MOST_SECONDS = 8.0
+_KNOWN_RECORDS = 20_000
+_KNOWN_SECONDS = 2.0
 _MARK_SECONDS = 2.0
 _FETCH_BYTES = 256 << 10
 _AT_ONCE = 2
@@ -63,7 +65,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """What was read of one topic: ``offsets``, of the ``wanted`` ones between the job's submission and the end."""
+    """What was read of one topic: ``offsets``, of the ``wanted`` ones since the job's submission."""
 
     topic: str
     partition: int
@@ -73,7 +75,7 @@ class Searched:
     @property
     def complete(self) -> bool:
         """Whether all of it was read."""
-        return self.offsets == self.wanted or not self.wanted
+        return len(self.offsets) == len(self.wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +113,39 @@ class Histories:
             Retriable: the log cannot be read at present.
         """
         job = row.job
-        until = end.time if end is not None else None if job.state in _GOES_ON else job.time
+        ended = end.time if end is not None else None if job.state in _GOES_ON else job.time
         async with self._at_once:
             try:
                 async with open_log(self._settings, _FETCH_BYTES) as log:
-                    return await _Search(log, self._settings, job.job, image_key).run(row.submitted_at - _MARGIN, until)
+                    return await _Search(log, self._settings, job.job, image_key).run(row.submitted_at - _MARGIN, ended)
             except UserError as exc:
                 raise Retriable(str(exc)) from exc
 
 
 @dataclass(slots=True)
+class _Window:
+    """What is left to read of one place, on both sides of the offset where the image, or its job, had ended."""
+
+    before: range
+    after: range
+
+    def take(self, *, back: bool) -> range:
+        """The next stretch: the newest of those before, or the oldest of those after."""
+        if back:
+            chunk, self.before = self.before[-_CHUNK:], self.before[:-_CHUNK]
+        else:
+            chunk, self.after = self.after[:_CHUNK], self.after[_CHUNK:]
+        return chunk
+
+    @property
+    def read(self) -> range:
+        """What has been taken."""
+        return range(self.before.stop, self.after.start)
+
+
+@dataclass(slots=True)
 class _Search:
-    """One search: windows of offsets that shrink from their ends as they are read."""
+    """One search, outwards from where the image had ended, until its limits are met."""
 
     log: LogReader
     settings: Settings
@@ -132,38 +155,47 @@ class _Search:
     records: int = 0
     size: int = 0
 
-    async def run(self, since: datetime, until: datetime | None) -> History:
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + _MOST_SECONDS
+    async def run(self, since: datetime, end: datetime | None) -> History:
         partition = partition_of(self._key, self.settings.partitions)
-        windows = await self._windows([(topic, partition) for topic in TOPICS], since, until)
-        left = dict(windows)
-        while any(left.values()) and self.records < _MOST_RECORDS and self.size < _MOST_BYTES and clock() < deadline:
-            chunks = {place: window[-_CHUNK:] for place, window in left.items() if window}
-            await self._read(chunks, deadline)
-            if clock() >= deadline:  # the chunks may not have been read to their ends
+        began = self._clock()
+        windows = await self._windows([(topic, partition) for topic in TOPICS], since, end)
+        wanted = {place: range(window.before.start, window.after.stop) for place, window in windows.items()}
+        read = {place: window.read for place, window in windows.items()}
+        back = True
+        while any(window.before or window.after for window in windows.values()) and not self._is_enough(began):
+            await self._read({place: window.take(back=back) for place, window in windows.items()}, began)
+            if self._clock() - began >= _MOST_SECONDS:  # perhaps not to its end
                 break
-            left = {place: window[:-_CHUNK] for place, window in left.items()}
-        await self._add_marks(partition, clock() + _MARK_SECONDS)
+            read = {place: window.read for place, window in windows.items()}
+            back = not back
+        await self._add_marks(partition)
         return History(
             job=self.job,
             image_key=self.image_key,
             partition=partition,
             entries=tuple(sorted(self.entries, key=_order)),
-            searched=tuple(
-                Searched(topic, partition, range(left[topic, partition].stop, window.stop), window)
-                for (topic, _), window in windows.items()
-            ),
+            searched=tuple(Searched(*place, read[place], wanted[place]) for place in windows),
         )
 
-    async def _windows(self, places: Iterable[Place], since: datetime, until: datetime | None) -> dict[Place, range]:
+    def _is_enough(self, began: float) -> bool:
+        """Whether a limit is met: a nearer one where the image's way is known, and only repeats could be missing."""
+        found = {entry.record.topic for entry in self.entries}
+        is_known = found.issuperset(CHAIN) or found.issuperset((CHAIN[0], "dead-letters"))
+        records, seconds = (_KNOWN_RECORDS, _KNOWN_SECONDS) if is_known else (_MOST_RECORDS, _MOST_SECONDS)
+        return self.records >= records or self.size >= _MOST_BYTES or self._clock() - began >= seconds
+
+    async def _windows(self, places: Iterable[Place], since: datetime, end: datetime | None) -> dict[Place, _Window]:
         reach = await self.log.reach(places)
         starts = await self.log.since(reach, since)
-        stops = await self.log.since(reach, until + _MARGIN) if until is not None else {}
-        return {place: range(starts[place], max(starts[place], stops.get(place, reach[place].stop))) for place in reach}
+        ends = await self.log.since(reach, end + _MARGIN) if end is not None else {}
+        windows = {}
+        for place, whole in reach.items():
+            middle = max(starts[place], ends.get(place, whole.stop))
+            windows[place] = _Window(range(starts[place], middle), range(middle, max(middle, whole.stop)))
+        return windows
 
-    async def _read(self, chunks: dict[Place, range], deadline: float) -> None:
-        async for record in self.log.stretches(chunks, deadline):
+    async def _read(self, chunks: dict[Place, range], began: float) -> None:
+        async for record in self.log.stretches(chunks, began + _MOST_SECONDS):
             self.records += 1
             self.size += len(record.value or b"")
             if record.key == self._key:
@@ -178,7 +210,7 @@ class _Search:
         if getattr(event, "job", None) == self.job:
             self.entries.append(Entry(record, event))
 
-    async def _add_marks(self, partition: int, deadline: float) -> None:
+    async def _add_marks(self, partition: int) -> None:
         """The marks by which a stage knows that it did an event: each was written shortly after what it emitted."""
         roles = {INPUTS[role][0]: role for role in _MARKING}
         inputs = [entry for entry in self.entries if entry.event is not None and entry.record.topic in roles]
@@ -189,12 +221,15 @@ class _Search:
         reach = await self.log.reach(changelogs.values())
         starts = await self.log.since(reach, min(entry.written for entry in inputs))
         spans = {place: reach[place][starts[place] - reach[place].start :][:_CHUNK] for place in reach}
-        async for record in self.log.stretches(spans, deadline):
+        async for record in self.log.stretches(spans, self._clock() + _MARK_SECONDS):
             if record.key in wanted and record.value is not None:
                 self.entries.append(Entry(record, None, mark_of=wanted[record.key]))
 
     def _changelog(self, role: str) -> str:
         return changelog_topic(role, "marks", self.settings).removeprefix(self.settings.topic_prefix)
+
+    def _clock(self) -> float:
+        return asyncio.get_running_loop().time()
 
     @property
     def _key(self) -> bytes:

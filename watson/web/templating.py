@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -77,7 +78,12 @@ def _short(name: str) -> str:
 
 def _percent(part: float) -> str:
     """0.1234 → 12.3 %."""
-    return f"{part * 100:.1f} %"
+    return f"{_rounded(100 * part)} %"
+
+
+def _rounded(value: float, step: str = "0.1") -> Decimal:
+    """As JavaScript's ``toFixed`` has it, which writes the same numbers when the page is live: halves go up."""
+    return Decimal(value).quantize(Decimal(step), ROUND_HALF_UP)
 
 
 def _when(time: datetime) -> str:
@@ -87,7 +93,7 @@ def _when(time: datetime) -> str:
 def _duration(seconds: float) -> str:
     """3725 → 1 h 2 min."""
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{_rounded(seconds, '1')} s"
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
@@ -100,10 +106,10 @@ def _pace(rate: float | None, unit: str = "images") -> str:
     if rate is None:
         return "–"
     if rate >= 10:
-        return f"{_number(round(rate))} {unit}/s"
+        return f"{_rounded(rate, '1'):,} {unit}/s"
     if rate >= 0.1:
-        return f"{rate:.1f} {unit}/s"
-    return f"{rate * 60:.1f} {unit}/min" if rate > 0 else f"0 {unit}/s"
+        return f"{_rounded(rate)} {unit}/s"
+    return f"{_rounded(rate * 60)} {unit}/min" if rate > 0 else f"0 {unit}/s"
 
 
 def _left(seconds: float | None) -> str:

@@ -25,7 +25,9 @@ def job(name: str, state: str = "draining", **counts: int) -> JobRow:
     return JobRow(job=changed, submitted_at=START, counts=counts)
 
 
-def group(role: str = "segment", *, done: int = 0, lag: int = 0, workers: int = 1, state: str = "Stable") -> GroupReading:
+def group(
+    role: str = "segment", *, done: int = 0, lag: int = 0, workers: int = 1, state: str = "Stable"
+) -> GroupReading:
     """A group that has committed ``done`` records of one partition, and not yet ``lag`` others."""
     return GroupReading(
         role=role,

@@ -69,7 +69,7 @@ async def read(watch: LogWatch) -> dict[str, GroupReading]:
 
 async def read_until(watch: LogWatch, role: str, wanted: Callable[[GroupReading], bool]) -> GroupReading:
     async with asyncio.timeout(60):
-        while not wanted(found := (await read(watch))[role]):
+        while not wanted(found := (await read(watch))[role]):  # noqa: ASYNC110 - a broker has no event for it
             await asyncio.sleep(0.2)
         return found
 

@@ -16,7 +16,7 @@ from watson.web.flow.sampler import Sampler, _backoff
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the board has no event for it
             await asyncio.sleep(0.01)
 
 
