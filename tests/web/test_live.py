@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
+import numpy as np
 import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
+from tests.agents.fakes import record_of
 from tests.export.browser import BINARY, Tab, browser_tab
 from tests.web.flow.rows import group
 from tests.web.scene import Scene, site
+from watson.errors import Retriable
+from watson.events import ImageCatalogued
+from watson.storage.catalogue import JobRow
 from watson.web import stream
 from watson.web.flow import sampler
 from watson.web.flow.asking import LogWatch
 from watson.web.flow.reading import GroupReading
+from watson.web.history import Entry, Histories, History
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BINARY is None, reason="no Chromium")]
 
@@ -144,3 +151,27 @@ async def test_a_server_that_goes_away_is_said(scene: Scene, line: Line, tab: Ta
         await tab.open(address(client, "/"))
         await tab.until(f"{SHOWN} === 'Live'")
     await tab.until(f"{SHOWN}.startsWith('Not up to date')")
+
+
+async def test_the_history_comes_into_the_image_page(
+    scene: Scene, line: Line, tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.add_job("job", discovered=1, catalogued=1)
+    image = await scene.add_image("job", "file:///a.jpg", np.full((20, 30, 3), 128, np.uint8), [])
+    known = False
+
+    async def of(_: Histories, row: JobRow, key: UUID, end: ImageCatalogued | None) -> History:
+        if not known:
+            raise Retriable("no Kafka broker answers")
+        assert end is not None
+        return History(row.job.job, key, 2, (Entry(record_of(end, partition=2, offset=77), end),), ())
+
+    monkeypatch.setattr(Histories, "of", of)
+    async with site(scene) as client:
+        await tab.open(address(client, f"/jobs/job/images/{image.image_key}"))
+        await tab.js("document.querySelector('[data-load]').click()")
+        await tab.until(f"{text('#events [role=status]')}.includes('no Kafka broker answers')")
+        known = True
+        await tab.js("document.querySelector('[data-load]').click()")
+        await tab.until(f"{text('#events')}.includes('catalogued/2/77')")
+        assert await tab.js("location.pathname") == f"/jobs/job/images/{image.image_key}"

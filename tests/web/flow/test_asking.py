@@ -1,4 +1,4 @@
-"""What Kafka says of groups: asked of a real one."""
+"""What Kafka says of groups: asked of a real one, and of the embedded one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from watson.agents.topics import INPUTS, create_topics
 from watson.agents.transport.options import app_id
+from watson.embedded.broker import SETTINGS as BROKER_SETTINGS
+from watson.embedded.broker import running_broker
 from watson.settings import Settings
 from watson.web.flow.asking import LogUnreadable, LogWatch
 from watson.web.flow.reading import GroupReading
-
-pytestmark = pytest.mark.services
 
 
 async def with_topics(brokers: str, prefix: str) -> Settings:
@@ -83,6 +84,7 @@ async def watching(settings: Settings) -> AsyncIterator[LogWatch]:
         await watch.close()
 
 
+@pytest.mark.services
 async def test_a_line_that_nobody_works_on_has_all_of_its_log_before_it(kafka: Any, topic_prefix: str) -> None:
     settings = await with_topics(kafka.brokers, topic_prefix)
     await fill(settings, "preprocessed", 0, 1, 1)
@@ -97,6 +99,7 @@ async def test_a_line_that_nobody_works_on_has_all_of_its_log_before_it(kafka: A
     assert (topic.topic, topic.lags, topic.done) == ("preprocessed", (1, 2, 0), 0)
 
 
+@pytest.mark.services
 async def test_workers_have_names_partitions_and_what_they_committed(kafka: Any, topic_prefix: str) -> None:
     settings = await with_topics(kafka.brokers, topic_prefix)
     await fill(settings, "preprocessed", 0, 1, 1, 2)
@@ -111,6 +114,7 @@ async def test_workers_have_names_partitions_and_what_they_committed(kafka: Any,
         assert (await read_until(watch, "segment", lambda group: group.lag == 4)).done == 1
 
 
+@pytest.mark.services
 async def test_several_workers_share_the_partitions(kafka: Any, topic_prefix: str) -> None:
     settings = await with_topics(kafka.brokers, topic_prefix)
     async with watching(settings) as watch, member(settings, "discover") as one, member(settings, "discover") as other:
@@ -133,6 +137,7 @@ async def test_several_workers_share_the_partitions(kafka: Any, topic_prefix: st
     assert len({worker.name for worker in found.workers}) == 2
 
 
+@pytest.mark.services
 async def test_what_was_deleted_from_the_log_does_not_wait(kafka: Any, topic_prefix: str) -> None:
     settings = await with_topics(kafka.brokers, topic_prefix)
     await fill(settings, "segmented", 0, 0, 0)
@@ -145,6 +150,7 @@ async def test_what_was_deleted_from_the_log_does_not_wait(kafka: Any, topic_pre
     assert found.lag == 1
 
 
+@pytest.mark.services
 async def test_a_broker_that_comes_back_is_read_again(own_kafka: Any) -> None:
     settings = await with_topics(own_kafka.endpoint.brokers, "")
     async with watching(settings) as watch:
@@ -158,6 +164,7 @@ async def test_a_broker_that_comes_back_is_read_again(own_kafka: Any) -> None:
         assert len(await read(watch)) == len(INPUTS)
 
 
+@pytest.mark.services
 async def test_a_broker_that_answers_nothing_is_given_up_on(own_kafka: Any) -> None:
     settings = await with_topics(own_kafka.endpoint.brokers, "")
     async with watching(settings) as watch:
@@ -169,3 +176,19 @@ async def test_a_broker_that_answers_nothing_is_given_up_on(own_kafka: Any) -> N
                     await watch.read()
         finally:
             await asyncio.to_thread(own_kafka.resume)
+
+
+async def test_the_embedded_broker_tells_workers_and_lag_though_not_whose_the_partitions_are(tmp_path: Path) -> None:
+    async with running_broker(tmp_path / "broker.log") as broker:
+        mine = {name.removeprefix("WATSON_").lower(): text for name, text in BROKER_SETTINGS.items()}
+        settings = Settings(brokers=broker.address, partitions=2, **mine)
+        await create_topics(settings)
+        await fill(settings, "preprocessed", 0, 0, 1)
+        async with watching(settings) as watch, member(settings, "segment") as consumer:
+            await consumer.commit({TopicPartition("preprocessed", 0): 1})
+            found = await read_until(watch, "segment", lambda group: group.lag == 2 and bool(group.workers))
+            assert (await read(watch))["catalogue"].workers == ()
+    (worker,) = found.workers
+    assert worker.name
+    assert worker.partitions is None
+    assert found.topics[0].lags == (1, 1)
