@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -19,8 +20,9 @@ from watson.errors import Retriable
 from watson.events import REDRIVE, ImageEvent, JobChanged, JobOptions, Source, image_key, now
 from watson.settings import Settings
 from watson.storage.catalogue import JobRow
-from watson.web import history as module
-from watson.web.history import Entry, Histories, History, Searched, history_document
+from watson.web import log_search as module
+from watson.web.history import Entry, History, Searched, history_document
+from watson.web.log_search import Histories
 
 KEY = key_of(discovered(1))
 
@@ -158,6 +160,17 @@ async def test_where_the_way_of_an_image_is_known_less_is_read_for_repeats(
 
 
 @pytest.mark.services
+async def test_a_flood_of_one_images_events_is_cut(
+    kafka: Any, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = await with_topics(kafka.brokers, topic_prefix)
+    monkeypatch.setattr(module, "_MOST_ENTRIES", 5)
+    await publish(settings, [discovered(1)] * 12)
+    found = await Histories(settings).of(row("draining"), KEY, None)
+    assert (len(found.entries), found.more, found.complete) == (5, 7, False)
+
+
+@pytest.mark.services
 async def test_page_and_api_tell_a_history(scene: Scene, kafka: Any, topic_prefix: str) -> None:
     settings = await with_topics(kafka.brokers, topic_prefix)
     changed = await scene.add_job("job", "draining", discovered=2)
@@ -205,3 +218,10 @@ def test_a_document_says_what_was_read_of_what() -> None:
     ]
     assert (document["entries"][0]["offset"], document["entries"][0]["what"]) == (7, "image-discovered")
     assert UUID(document["entries"][0]["id"]) == event.id
+
+
+def test_a_large_event_is_told_without_its_body() -> None:
+    small = record_of(discovered(1))
+    large = replace(small, value=(small.value or b"") + b" " * 200_000)
+    assert Entry(small, discovered(1)).body is not None
+    assert Entry(large, discovered(1)).body is None

@@ -23,7 +23,8 @@ from watson.web import stream
 from watson.web.flow import sampler
 from watson.web.flow.asking import LogWatch
 from watson.web.flow.reading import GroupReading
-from watson.web.history import Entry, Histories, History
+from watson.web.history import Entry, History
+from watson.web.log_search import Histories
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BINARY is None, reason="no Chromium")]
 

@@ -11,7 +11,8 @@ from aiohttp import web
 from watson.storage.catalogue import Page
 from watson.web.documents import dead_letter_document, image_document, model_document
 from watson.web.guard import add_page, json_response
-from watson.web.history import Histories, history_document
+from watson.web.history import history_document
+from watson.web.log_search import Histories
 from watson.web.queries import Queries, after_of, image_key_of, limit_of
 from watson.web.state import State
 

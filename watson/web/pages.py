@@ -12,8 +12,8 @@ from watson.errors import ReasonCode
 from watson.events import ImageCatalogued
 from watson.web.documents import STAGE_ORDER, dead_letter_document, model_document
 from watson.web.guard import add_page
-from watson.web.history import Histories
 from watson.web.images import overlay_version
+from watson.web.log_search import Histories
 from watson.web.queries import Queries, after_of, image_key_of
 from watson.web.rendering import THUMBNAIL_LIMIT
 from watson.web.state import State

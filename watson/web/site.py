@@ -11,8 +11,8 @@ from watson.storage.objects import ObjectStore
 from watson.web.api import mount_api
 from watson.web.flow.sampler import Sampler
 from watson.web.guard import add_page, guard
-from watson.web.history import Histories
 from watson.web.images import Images
+from watson.web.log_search import Histories
 from watson.web.pages import mount_pages
 from watson.web.queries import Queries
 from watson.web.state import State

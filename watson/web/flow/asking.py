@@ -62,8 +62,11 @@ class LogWatch:
         except (KafkaError, OSError, ValueError, AttributeError, AssertionError) as exc:
             await self.close()
             away = isinstance(exc, (KafkaConnectionError, OSError))
-            what = "cannot be reached" if away else "does not say how far the groups are"
-            raise LogUnreadable(f"Kafka {what}, at {self._settings.brokers}: {str(exc) or repr(exc)}") from exc
+            what = "cannot be reached" if away else "does not tell of the groups"
+            raise LogUnreadable(f"Kafka {what} at {self._settings.brokers}: {str(exc) or repr(exc)}") from exc
+        except Exception:  # a defect: the next try begins with connections that are whole
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Let go of the connections; `read` makes new ones."""

@@ -4,6 +4,8 @@
 
 const POLL_MS = 3000;
 const AGAIN_MS = 60000; // after a stream was refused, ask for one again
+const SILENT_MS = 6000; // without a stream, before it is said
+const NEWS_MS = 15000; // that news stand where "Live" does
 const SWAP_MS = 10000; // sections are fetched anew at most so often
 const RUNNING = new Set(["listing", "draining"]);
 const ROUND = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -92,7 +94,7 @@ function showJob(element, job) {
   for (const rate of element.querySelectorAll("[data-rate]")) put(rate, pace(job.now.stages_per_second[rate.dataset.rate]));
   within(element, "[data-pace]", paceText(job));
   drawSpark(element, job.now.throughput);
-  if (states.has(job.job) && states.get(job.job) !== job.state) say(`${job.job} is ${job.state}`);
+  if (states.has(job.job) && states.get(job.job) !== job.state) sayNews(`${job.job} is ${job.state}`);
   states.set(job.job, job.state);
 }
 
@@ -183,22 +185,41 @@ async function swap(job, changed) {
 
 // ---------------------------------------------------------------- hearing of it
 
+let newsUntil = 0;
+let silence = null; // the timer that says that nothing was heard
+
 function say(text) {
   put(live, text);
+}
+
+function sayNews(text) {
+  newsUntil = performance.now() + NEWS_MS;
+  say(text);
+}
+
+function sayLive() {
+  if (performance.now() > newsUntil) say("Live");
 }
 
 function open() {
   close();
   source = new EventSource(place.dataset.stream);
   source.addEventListener("progress", (event) => {
-    if (!live.textContent.includes(" is ")) say("Live");
+    hears();
+    sayLive();
     show(JSON.parse(event.data));
   });
   source.addEventListener("trouble", (event) => say(`Not up to date: ${JSON.parse(event.data).error}`));
   source.addEventListener("error", () => {
     if (source?.readyState === EventSource.CLOSED) poll(performance.now() + AGAIN_MS); // refused: too many are open
-    else say("Not up to date: connecting again");
+    // a stream that came to the end of its time begins again in a moment, and nobody need hear of it
+    else silence ??= setTimeout(() => say("Not up to date: connecting again"), SILENT_MS);
   });
+}
+
+function hears() {
+  clearTimeout(silence);
+  silence = null;
 }
 
 async function get(address) {
@@ -212,7 +233,7 @@ async function poll(until) {
   try {
     const [found, flow] = await Promise.all([get(place.dataset.poll), get("/api/v1/flow")]);
     show(found.jobs ? { ...found, flow } : { job: found, flow });
-    say("Live");
+    sayLive();
   } catch (error) {
     say(`Not up to date: ${error.message}`);
   }
@@ -221,6 +242,7 @@ async function poll(until) {
 
 function close() {
   clearTimeout(timer);
+  hears();
   source?.close();
   source = null;
 }
