@@ -126,8 +126,20 @@ class Settings(BaseSettings):
     web_host: str = Field("127.0.0.1", description="address to bind")
     web_port: int = Field(6066, ge=0, le=65535)
     web_timeout: Seconds = Field(15.0, description="seconds that one answer may take; then 503")
+    price_per_hour: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="what this worker costs an hour, in any currency: for a metric",
+    )
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s?#/])?$",
+        description="traces go there by OTLP over HTTP, for example http://collector:4318; None: no traces",
+    )
+    trace_share: float = Field(1.0, ge=0, le=1, description="of the pictures: so many are traced, 0–1")
 
     @field_validator("brokers")
     @classmethod

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from watson import metrics
 from watson.agents.transport import TransportApp, run
 from watson.errors import UserError
 from watson.logs import configure_logging
 from watson.settings import Settings
+from watson.tracing import configure_tracing
 
 __all__ = ["ROLES", "run_worker"]
 
@@ -46,7 +48,12 @@ def run_worker(role: str, settings: Settings) -> int:
 
     build = _builder(role)
     configure_logging(settings)
+    metrics.begin(role, settings.price_per_hour)
+    end_traces = configure_tracing(settings, role)
     app = build(settings)
     if role != "web":  # the web role mounts its own
         mount_health(app, app.health, settings)
-    return run(app, settings)
+    try:
+        return run(app, settings)
+    finally:
+        end_traces()

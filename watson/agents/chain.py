@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from watson import metrics
+from watson import metrics, tracing
 from watson.agents.attempts import Attempts, Failure
 from watson.agents.ports import Marks, Outbox
 from watson.agents.quarantine import image_quarantined, quarantine_undecodable
@@ -119,11 +119,12 @@ class ChainLink:
 
     async def _run(self, record: Record, event: ImageEvent, known: Outcome | None) -> Outcome:
         began = monotonic()
-        if record.header(REDRIVE) == REPAIR:
-            before = known.event if known is not None and isinstance(known.event, ImageEvent) else None
-            result = await self._attempts.run(lambda: self._stage.repair(event, before))
-        else:
-            result = await self._attempts.run(lambda: self._stage.handle(event))
+        with tracing.step("work"):
+            if record.header(REDRIVE) == REPAIR:
+                before = known.event if known is not None and isinstance(known.event, ImageEvent) else None
+                result = await self._attempts.run(lambda: self._stage.repair(event, before))
+            else:
+                result = await self._attempts.run(lambda: self._stage.handle(event))
         metrics.WORK_SECONDS.labels(self._stage.name).observe(monotonic() - began)
         if not isinstance(result, Failure):
             return Outcome(result)
@@ -131,6 +132,7 @@ class ChainLink:
 
     def _quarantine(self, record: Record, event: ImageEvent, result: Failure) -> Outcome:
         metrics.DEAD_LETTERS.labels(self._stage.name, result.code.value).inc()
+        tracing.failed(result.code.value, result.message)
         return Outcome(
             image_quarantined(
                 record,

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from watson import metrics
 from watson.agents.attempts import Underway
 from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.jobs import FROM_THE_USER, JobBoard
@@ -82,6 +83,8 @@ class _Discover:
             log.debug("interrupted by a rebalance", why=str(why))
 
     async def repair_jobs(self) -> None:
+        under_way = [job for job in self.board.jobs.values() if job.mark.state in ("listing", "draining")]
+        metrics.JOBS_IN_FLIGHT.set(len(under_way))
         for job in list(self.board.jobs.values()):
             await self.board.relist_if_lost(job)
             await self.board.ask_again_if_lost(job)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from watson import tracing
 from watson.agents.job import Job
 from watson.agents.jobs import JobBoard
 from watson.agents.ports import Outbox
@@ -130,7 +131,8 @@ class Listings:
     async def _send(self, job: Job, entry: Entry, index: int) -> None:
         once = job.mark.manifest.source.kind in _LIST_ONCE
         event = discovered(job.mark, entry, index)
-        await self._outbox.send(event, extra={LISTED: ONCE} if once else None)
+        with tracing.finding(event.job, str(event.image_key)):
+            await self._outbox.send(event, extra={LISTED: ONCE} if once else None)
 
     async def _credit(self, job: Job, *, sent: int) -> int:
         """Wait until at least one more image may be in flight; returns how many."""

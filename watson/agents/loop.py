@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from time import monotonic
+from time import monotonic, time
 
 import structlog
 
-from watson import metrics
+from watson import metrics, tracing
 from watson.agents.attempts import WORKING_ON
 from watson.agents.ports import Delivery
 from watson.errors import PartitionRevoked, Refused
@@ -53,6 +53,8 @@ class Loop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
         self._consuming: asyncio.Task[None] | None = None
+        self._since: dict[int, float] = {}  # of each event in hand, when it came into the log
+        metrics.CONSUMER_LAG_SECONDS.labels(role).set_function(self._oldest)
 
     async def consume(self, deliveries: AsyncIterator[Delivery]) -> None:
         """Work until the deliveries end or a handler raises.
@@ -68,7 +70,7 @@ class Loop:
                     await slots.acquire()  # first: what is taken is worked on, and what waits can be seen to wait
                     if self._broken is not None:
                         raise self._broken
-                    delivery = await anext(source, None)
+                    delivery = await self._next(source)
                     if delivery is None:
                         break
                     task = asyncio.create_task(self._one(delivery))
@@ -82,6 +84,17 @@ class Loop:
             await self._drain()
         if self._broken is not None:
             raise self._broken
+
+    async def _next(self, source: AsyncIterator[Delivery]) -> Delivery | None:
+        """The next one; the time until it comes counts as idle where nothing is in hand."""
+        began, idle = monotonic(), not self._tasks
+        delivery = await anext(source, None)
+        if idle:
+            metrics.IDLE_SECONDS.labels(self._role).inc(monotonic() - began)
+        return delivery
+
+    def _oldest(self) -> float:
+        return max(0.0, time() - min(self._since.values())) if self._since else 0.0
 
     def _finished(self, task: asyncio.Task[None], slots: asyncio.Semaphore) -> None:
         self._tasks.discard(task)
@@ -104,21 +117,29 @@ class Loop:
 
     async def _one(self, delivery: Delivery) -> None:
         record, began = delivery.record, monotonic()
+        self._since[id(delivery)] = record.timestamp or time()
+        metrics.QUEUE_SECONDS.labels(self._role).observe(max(0.0, time() - self._since[id(delivery)]))
         WORKING_ON.set((record.topic, record.partition))
-        with structlog.contextvars.bound_contextvars(
-            topic=record.topic, partition=record.partition, offset=record.offset
+        with (
+            structlog.contextvars.bound_contextvars(
+                topic=record.topic, partition=record.partition, offset=record.offset
+            ),
+            tracing.consuming(self._role, record) as span,
         ):
             metrics.IN_FLIGHT.labels(self._role).inc()
             try:
                 outcome = await self._dispatch(record)
             except PartitionRevoked as revoked:
                 log.debug("event abandoned: it is another worker's now", why=str(revoked))
+                span.set_attribute("watson.outcome", "abandoned")
                 return
             except Exception:
                 log.exception("the worker cannot go on", role=self._role)
                 raise
             finally:
+                del self._since[id(delivery)]
                 metrics.IN_FLIGHT.labels(self._role).dec()
+            span.set_attribute("watson.outcome", outcome)
             delivery.ack()
         metrics.EVENTS.labels(self._role, outcome).inc()
         metrics.EVENT_SECONDS.labels(self._role).observe(monotonic() - began)
@@ -130,5 +151,6 @@ class Loop:
             return await self._on_undecodable(record, refused)
         job = getattr(event, "job", None)
         image = getattr(event, "image_key", None)
+        tracing.about(event_id=str(event.id), job=job, image_key=image and str(image))
         with structlog.contextvars.bound_contextvars(event_id=str(event.id), job=job, image=image and str(image)):
             return await self._handle(record, event)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from watson import tracing
 from watson.events import Event, Record, encode
 
 __all__ = ["Delivery", "Emitter", "Marks", "Outbox"]
@@ -71,7 +72,7 @@ class Outbox:
         Raises:
             EmitFailed: the broker did not take it in time.
         """
-        key, value, headers = encode(event, f"/watson/{self.role}", extra)
+        key, value, headers = encode(event, f"/watson/{self.role}", {**(extra or {}), **tracing.headers()})
         home = self.home(key) if partition is None else partition
         await self.emitter.emit(self.prefix + event.topic, key, value, headers, home)
 

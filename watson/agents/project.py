@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from watson import metrics
 from watson.agents.attempts import Attempts, Failure
 from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.loop import Loop
@@ -26,6 +27,7 @@ from watson.settings import Settings
 from watson.stages.project import Projector
 from watson.storage.catalogue import Catalogue
 from watson.storage.connect_catalogue import catalogue
+from watson.storage.measured import measured
 
 __all__ = ["build"]
 
@@ -86,7 +88,7 @@ class _Project:
 def build(settings: Settings) -> RoleApp:
     """The project worker's app."""
     app = RoleApp("project", settings)
-    rows = catalogue(settings)
+    rows = measured(catalogue(settings), metrics.CATALOGUE_SECONDS)
     role = _Project(app, rows, settings)
     loop = Loop("project", role.handle, role.undecodable, settings.window)
 

@@ -25,6 +25,8 @@ Every value is a JSON object in UTF-8. Headers follow CloudEvents 1.0, binary mo
 (`watson.<kind>.v<version>`), `ce_source`, `ce_specversion`, `ce_time`. A record without `ce_type` is taken for the
 newest version of its topic's first event; where the body has no `time`, `ce_time` or the record's timestamp stands in.
 So any Kafka producer can submit a manifest. A version newer than the code that reads it is refused, never guessed.
+`traceparent` and `tracestate` (W3C Trace Context) are passed on with what is sent because of a record; see
+[Traces](operations.md#traces).
 Examples of every version are in `tests/events/golden/`.
 
 Topic names carry the prefix `WATSON_TOPIC_PREFIX` where that is set.
