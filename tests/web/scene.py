@@ -41,6 +41,9 @@ from watson.storage.directory import DirectoryObjectStore
 from watson.storage.sqlite import SqliteCatalogue
 from watson.web.site import mount_site
 
+NO_BROKER = "127.0.0.1:1"
+"""Where nobody listens."""
+
 START = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 WEIGHTS = hashlib.sha256(b"weights").hexdigest()
 
@@ -209,7 +212,7 @@ async def serving(app: faust.App) -> AsyncIterator[ClientSession]:
 
 @asynccontextmanager
 async def site(scene: Scene, **changes: object) -> AsyncIterator[ClientSession]:
-    settings = Settings(web_port=free_port(), **changes)
+    settings = Settings(**{"web_port": free_port(), "brokers": NO_BROKER, **changes})
     app = plain_app(settings)
     mount_site(app, scene.catalogue, scene.objects, settings)
     async with serving(app) as client:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -56,7 +57,7 @@ async def populate(scene: Scene, *, name: str = "cat") -> str:
     return f"/jobs/j/images/{event.image_key}"
 
 
-ALL_PAGES = ["/", "/jobs/j", "/jobs/j/dead-letters", "/dead-letters", "/models", "/datasets"]
+ALL_PAGES = ["/", "/flow", "/jobs/j", "/jobs/j/dead-letters", "/dead-letters", "/models", "/datasets"]
 
 
 async def test_the_overview_shows_each_job_with_its_bars(scene: Scene) -> None:
@@ -73,6 +74,25 @@ async def test_the_overview_shows_each_job_with_its_bars(scene: Scene) -> None:
     }
     assert "draining" in page.text
     assert "4 in flight" in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/flow", "/jobs/j"])
+async def test_where_kafka_cannot_be_reached_the_pages_say_so(scene: Scene, path: str) -> None:
+    await populate(scene)
+    async with site(scene) as client, asyncio.timeout(20):
+        while "Kafka cannot be reached" not in (page := await read(client, path)).text:  # noqa: ASYNC110 - a server has no event for it
+            await asyncio.sleep(0.05)
+    assert [found for tag, found in page.elements if tag == "p" and "data-trouble" in found and "hidden" not in found]
+    assert not [found for _, found in page.elements if "data-role" in found]
+
+
+async def test_the_funnel_tells_counts_and_shares(scene: Scene) -> None:
+    await populate(scene)
+    async with site(scene) as client:
+        page = await read(client, "/jobs/j")
+    for fact in ("90.0 %", "70.0 %", "50.0 %", "10.0 %"):
+        assert fact in page.text
+    assert "/jobs/j/dead-letters" in page.all("a", "href")
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs/j"])
@@ -121,6 +141,7 @@ async def test_every_link_and_file_of_the_pages_answers(scene: Scene) -> None:
                 addresses.update(page.all(tag, attribute))
             addresses.update(page.all("div", "data-poll"))
         addresses -= {"#main", "/metrics"}  # metrics are mounted with the health pages
+        addresses = {address for address in addresses if not address.endswith("/history")}  # these need a log
         assert len(addresses) > 15
         for address in addresses:
             async with client.get(address) as answer:
@@ -135,7 +156,7 @@ async def test_hostile_names_are_shown_as_text(scene: Scene) -> None:
             scripts = [found for tag, found in page.elements if tag == "script"]
             assert all(found.get("src", "").startswith("/static/") for found in scripts), path
             assert not any(name.startswith("on") for _, found in page.elements for name in found), path
-            assert path in ("/", "/datasets") or HOSTILE in page.text, path
+            assert path in ("/", "/flow", "/datasets") or HOSTILE in page.text, path
         assert len(await shown(client, "/jobs/j", category=HOSTILE)) == 1
 
 

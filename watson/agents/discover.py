@@ -22,9 +22,10 @@ from watson.agents.owners import next_owner
 from watson.agents.ports import Outbox
 from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.role import RoleApp
+from watson.agents.topics import INPUTS
 from watson.agents.tracker import CHECK_SECONDS, SAID_SECONDS, Tracker
 from watson.errors import PartitionRevoked, Refused
-from watson.events import CHAIN, Event, JobChanged, PartitionProgressed, Record, RetryRequested
+from watson.events import Event, JobChanged, PartitionProgressed, Record, RetryRequested
 from watson.settings import Settings
 
 __all__ = ["build"]
@@ -97,9 +98,8 @@ def build(settings: Settings) -> RoleApp:
     app = RoleApp("discover", settings)
     role = _Discover(app, settings)
     loop = Loop("discover", role.handle, role.undecodable, settings.window)
-    topics = ["manifests", "jobs", *CHAIN, "dead-letters"]
 
-    @app.agent(input_topic(app, settings.topic_prefix, topics), name="discover")  # type: ignore[untyped-decorator]
+    @app.agent(input_topic(app, settings.topic_prefix, INPUTS["discover"]), name="discover")  # type: ignore[untyped-decorator]
     async def consume(stream: Any) -> None:
         await loop.consume(deliveries(stream, settings.topic_prefix))
 

@@ -20,7 +20,7 @@ __all__ = ["build"]
 def build(settings: Settings) -> RoleApp:
     """The preprocess worker's app."""
     objects, reader = measured(object_store(settings), metrics.OBJECT_STORE_SECONDS), Reader(settings)
-    app = chain_app("preprocess", "image-discovered", PreprocessStage(objects, reader, settings), settings)
+    app = chain_app("preprocess", PreprocessStage(objects, reader, settings), settings)
     app.add_resource(objects.open, objects.close)
     app.add_resource(reader.open, reader.close)
     return app

@@ -20,4 +20,4 @@ __all__ = ["build"]
 def build(settings: Settings) -> RoleApp:
     """The segment worker's app."""
     objects = measured(object_store(settings), metrics.OBJECT_STORE_SECONDS)
-    return chain_app("segment", "preprocessed", SegmentStage(objects, settings), settings)
+    return chain_app("segment", SegmentStage(objects, settings), settings)

@@ -18,6 +18,7 @@ from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.loop import Loop
 from watson.agents.ports import Marks, Outbox
 from watson.agents.role import RoleApp
+from watson.agents.topics import INPUTS
 from watson.agents.trainer import Trainer
 from watson.agents.turns import Turns
 from watson.errors import Refused
@@ -110,7 +111,7 @@ def build(settings: Settings) -> RoleApp:
     )
     loop = Loop("train", link.handle, link.undecodable, settings.window)
 
-    @app.agent(input_topic(app, settings.topic_prefix, ["trainings"]), name="train")  # type: ignore[untyped-decorator]
+    @app.agent(input_topic(app, settings.topic_prefix, INPUTS["train"]), name="train")  # type: ignore[untyped-decorator]
     async def consume(stream: Any) -> None:
         await loop.consume(deliveries(stream, settings.topic_prefix))
 

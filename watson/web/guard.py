@@ -18,13 +18,16 @@ from faust.web.base import BlueprintManager
 from watson.errors import ReasonCode, Refused, Retriable, UserError
 from watson.web.templating import page
 
-__all__ = ["Handler", "add_page", "guard", "json_response"]
+__all__ = ["Handler", "add_page", "add_stream", "guard", "json_response"]
 
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _GUARDED = web.AppKey("watson-guarded", bool)
+_LASTING: web.AppKey[set[str]] = web.AppKey("watson-lasting", set)
+"""Paths of the routes whose answers are streams, which no limit on an answer's time ends."""
+
 _RETRY_AFTER_SECONDS = "5"
 _MACHINE_PATHS = ("/api/", "/health/", "/metrics")
 
@@ -61,6 +64,7 @@ def guard(app: faust.App, *, time_limit: float) -> None:
     if server.get(_GUARDED):
         return
     server[_GUARDED] = True
+    server[_LASTING] = set()
     app.web.blueprints = BlueprintManager()
     server.middlewares.append(_errors_and_limit(time_limit))
     server.on_response_prepare.append(_add_headers)
@@ -73,6 +77,15 @@ def add_page(app: faust.App, path: str, handler: Handler) -> None:
         return await handler(request)
 
     app.page(path, name=path)(get)
+
+
+def add_stream(app: faust.App, path: str, handler: Handler) -> None:
+    """Serve at ``path`` an answer that goes on: `guard`, which must have been called, sets it no time limit.
+
+    The handler bounds what it waits for, and raises nothing once it has begun to answer.
+    """
+    app.web.web_app[_LASTING].add(path)
+    add_page(app, path, handler)
 
 
 def json_response(document: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -89,12 +102,17 @@ def _errors_and_limit(time_limit: float) -> Callable[[web.Request, Handler], Awa
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            async with asyncio.timeout(time_limit):
+            async with asyncio.timeout(None if _is_lasting(request) else time_limit):
                 return await handler(request)
         except Exception as exc:  # noqa: BLE001 - each becomes an answer, and what is a defect is logged with its trace
             return _error_response(request, exc)
 
     return middleware
+
+
+def _is_lasting(request: web.Request) -> bool:
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in request.app[_LASTING]
 
 
 def _error_response(request: web.Request, exc: Exception) -> web.Response:

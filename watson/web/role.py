@@ -1,6 +1,7 @@
 """The ``web`` role: reads the catalogue and the object store; consumes no topic.
 
-Any number of them may run side by side, behind any load balancer: nothing is kept between requests but caches.
+Any number of them may run side by side, behind any load balancer: nothing is kept between requests but caches and the
+samples of the last minutes, which each takes by itself.
 """
 
 from __future__ import annotations

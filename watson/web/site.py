@@ -9,10 +9,14 @@ from watson.settings import Settings
 from watson.storage.catalogue import Catalogue
 from watson.storage.objects import ObjectStore
 from watson.web.api import mount_api
+from watson.web.flow.sampler import Sampler
 from watson.web.guard import add_page, guard
 from watson.web.images import Images
+from watson.web.log_search import Histories
 from watson.web.pages import mount_pages
 from watson.web.queries import Queries
+from watson.web.state import State
+from watson.web.stream import mount_streams
 from watson.web.templating import STATIC
 
 __all__ = ["mount_site"]
@@ -25,13 +29,16 @@ def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, setti
         app: the web role's app.
         catalogue: open by the time of the first request; the caller closes it.
         objects: likewise.
-        settings: ``web_timeout`` and ``threads`` are used.
+        settings: ``web_timeout``, ``threads``, and where Kafka is.
     """
     guard(app, time_limit=settings.web_timeout)
     queries = Queries(catalogue)
     images = Images(queries, objects, settings)
-    mount_api(app, queries)
-    mount_pages(app, queries)
+    sampler = Sampler(settings, queries.all_jobs)
+    state, histories = State(queries, sampler, settings), Histories(settings)
+    mount_api(app, queries, state, histories)
+    mount_pages(app, queries, state, histories)
+    mount_streams(app, state)
     for name, handler in (
         ("picture", images.picture),
         ("overlay.png", images.overlay),
@@ -40,7 +47,12 @@ def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, setti
         add_page(app, "/jobs/{job}/images/{image_key}/" + name, handler)
     app.web.add_static("/static", STATIC)
 
+    async def start(_server: web.Application) -> None:
+        await sampler.start()
+
     async def close(_server: web.Application) -> None:
+        await sampler.stop()
         images.close()
 
+    app.web.web_app.on_startup.append(start)
     app.web.web_app.on_cleanup.append(close)
