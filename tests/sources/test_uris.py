@@ -14,8 +14,10 @@ from watson.sources.uris import MAX_URI, FilePlace, S3Place, canonical, file_uri
 
 NAMES = st.binary(min_size=1, max_size=40).filter(lambda b: not {b"/"[0], 0} & set(b) and b not in {b".", b".."})
 PATHS = st.lists(NAMES, min_size=1, max_size=5).map(lambda parts: b"/" + b"/".join(parts))
-KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
-BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]", fullmatch=True)
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60).filter(
+    lambda key: not {".", ".."} & set(key.split("/"))
+)
+BUCKETS = st.from_regex(r"[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]", fullmatch=True).filter(lambda name: ".." not in name)
 
 
 @given(PATHS)
@@ -120,6 +122,13 @@ def test_what_people_write_is_understood(uri: str, place: FilePlace | S3Place) -
         ("http://x/\ud800", "not valid Unicode"),
         ("s3:///key", "names no bucket"),
         ("s3://b/%FF", "a key is UTF-8"),
+        ("s3://../x", "names no bucket: '..' can be none"),
+        ("s3://a..b/x", "can be none"),
+        ("s3://arn:aws:s3:us-west-2:123456789012:accesspoint:mine/x", "nor is an ARN one"),
+        ("s3://a@b/x", "can be none"),
+        ("s3://bbb/../other/x", "a key with . or .. between slashes"),
+        ("s3://bbb/a/%2E%2E/x", "a key with . or .. between slashes"),
+        ("s3://bbb/.", "a key with . or .. between slashes"),
         ("file://host/a", "without a host"),
         ("file://a", "without a host"),
         ("file:///a%00b", "NUL"),

@@ -43,6 +43,8 @@ _SHOWN = 500
 """Characters of a text that are kept where it is too long or unreadable."""
 
 _UNREADABLE = "unreadable:"
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+"""Source: Amazon S3 User Guide, "General purpose bucket naming rules"; the older ones of us-east-1 allowed as much."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NOT_PLAIN = re.compile(rb"[\x00-\x20%\x7f]")
 """Bytes of a key that its URI escapes: white space, control characters, and the escape itself."""
@@ -118,14 +120,27 @@ def parse_uri(uri: str) -> Place:
             return _parse_file(uri, rest)
         case "s3":
             bucket, _, key = rest.partition("/")
-            if bucket:
-                return S3Place(bucket, _decoded(uri, key))
-            raise Refused(ReasonCode.SOURCE_INVALID, f"{_shown(uri)} names no bucket")
+            return S3Place(_bucket(uri, bucket), _key(uri, _decoded(uri, key)))
         case "http" | "https" as scheme_name:
             return HttpPlace(_http(uri, scheme_name, rest))
         case other:
             why = f"{_shown(uri)}: scheme {other}:// is not supported; use s3://, file:// or an absolute path"
             raise Refused(ReasonCode.SOURCE_INVALID, why)
+
+
+def _bucket(uri: str, bucket: str) -> str:
+    """A bucket's own name. An ARN would make the client call a host of the list's choosing, dots another path."""
+    if _BUCKET.fullmatch(bucket) and ".." not in bucket:
+        return bucket
+    why = "names no bucket" if not bucket else f"names no bucket: {bucket[:100]!r} can be none (nor is an ARN one)"
+    raise Refused(ReasonCode.SOURCE_INVALID, f"{_shown(uri)} {why}")
+
+
+def _key(uri: str, key: str) -> str:
+    """A key that every server takes as it is: some would take ``bucket/../other/x`` for an object of another bucket."""
+    if {".", ".."} & set(key.split("/")):
+        raise Refused(ReasonCode.SOURCE_INVALID, f"{_shown(uri)}: a key with . or .. between slashes is not asked for")
+    return key
 
 
 def _http(uri: str, scheme: str, rest: str) -> str:
