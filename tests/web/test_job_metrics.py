@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from watson import metrics
-from watson.errors import Retriable
+from watson.errors import Retriable, UserError
 from watson.events import JobChanged, JobOptions, Source, now
 from watson.storage.catalogue import JobRow
 from watson.web.job_metrics import JobMetrics
@@ -70,9 +70,10 @@ async def test_of_many_jobs_the_newest_are_shown_and_no_more_than_the_most() -> 
     assert {job for job, _ in await shown(Rows(rows))} == {f"j{number}" for number in range(metrics.MOST_JOBS)}
 
 
-async def test_where_the_catalogue_is_away_no_job_is_shown_rather_than_an_old_number() -> None:
+@pytest.mark.parametrize("problem", [Retriable("it does not answer"), UserError("a row is damaged"), TimeoutError()])
+async def test_where_the_catalogue_does_not_tell_no_job_is_shown_rather_than_an_old_number(problem: Exception) -> None:
     assert await shown(Rows([row("a")]))
-    assert await shown(Rows(problem=Retriable("it does not answer"))) == {}
+    assert await shown(Rows(problem=problem)) == {}
 
 
 async def test_a_slow_catalogue_does_not_hold_up_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:

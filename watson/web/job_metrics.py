@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from watson import metrics
-from watson.errors import Retriable
+from watson.errors import Retriable, UserError
 from watson.events import now
 from watson.storage.catalogue import Catalogue, JobRow
 
@@ -50,7 +50,7 @@ class JobMetrics:
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 rows = await self._catalogue.jobs()
-        except (Retriable, TimeoutError) as exc:
+        except (Retriable, TimeoutError, UserError) as exc:  # the last: a row that cannot be read
             log.warning("the catalogue does not tell of the jobs: their metrics are left out", why=str(exc))
             rows = []
         metrics.JOB_IMAGES.clear()
