@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
+from weakref import WeakSet
 
 from prometheus_client import (
     CollectorRegistry,
@@ -67,6 +68,7 @@ __all__ = [
     "Metric",
     "begin",
     "render",
+    "watch",
 ]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -96,7 +98,7 @@ _SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60
 _LONG = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0, 86400.0)
 _PICTURES = (1, 2, 4, 8, 16, 32, 64, 128)
 
-disable_created_metrics()  # a series more of each counter, of no use here
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more of each counter, of no use here
 
 REGISTRY = CollectorRegistry()
 """Watson's own, so that no library's metrics slip in unseen."""
@@ -287,6 +289,24 @@ def begin(role: str, price: float) -> None:
     PRICE.labels(role).set(price)
 
 
+class Counting(Protocol):
+    """Counts time that goes on: what has passed by now is to be seen now, and not when it is over."""
+
+    def count_until_now(self) -> None:
+        """Count what has passed since the last time."""
+        ...
+
+
+_counting: WeakSet[Counting] = WeakSet()
+
+
+def watch(counting: Counting) -> None:
+    """Have it count whenever metrics are rendered, for as long as it lives."""
+    _counting.add(counting)
+
+
 def render() -> bytes:
     """All metrics in Prometheus' text format; its type is `CONTENT_TYPE`."""
+    for each in list(_counting):
+        each.count_until_now()
     return generate_latest(REGISTRY)

@@ -5,6 +5,7 @@ import pytest
 
 from tests.agents.fakes import FakeDelivery, MemoryLog, delivered, discovered, outbox, record_of
 from tests.test_metrics import sample
+from watson import metrics
 from watson.agents.loop import Loop
 from watson.agents.quarantine import quarantine_undecodable
 from watson.errors import PartitionRevoked, ReasonCode
@@ -185,11 +186,18 @@ async def test_time_without_anything_in_hand_is_idle_and_time_with_something_is_
     clock, ended = 100.0, asyncio.Event()
     monkeypatch.setattr("watson.agents.loop.monotonic", lambda: clock)
 
+    def idle() -> float:
+        return sample("watson_idle_seconds_total", role="idle")
+
     async def slowly():
         nonlocal clock
+        clock += 3.0
+        metrics.render()  # somebody looks meanwhile
+        assert idle() == 3.0
+        clock += 2.0
         for number in range(3):
-            clock += 5.0
             yield FakeDelivery(record_of(discovered(number)))
+            clock += 5.0
         ended.set()
 
     async def handle(record, event):
@@ -197,4 +205,22 @@ async def test_time_without_anything_in_hand_is_idle_and_time_with_something_is_
         return "emitted"
 
     await Loop("idle", handle, never, window=8).consume(slowly())
-    assert sample("watson_idle_seconds_total", role="idle") == 5.0
+    assert idle() == 5.0
+
+
+async def test_a_worker_that_is_done_with_all_it_had_is_idle_from_then_on(monkeypatch):
+    clock = 100.0
+    monkeypatch.setattr("watson.agents.loop.monotonic", lambda: clock)
+
+    async def one():
+        nonlocal clock
+        yield FakeDelivery(record_of(discovered()))
+        clock += 1.0
+        await asyncio.sleep(0.01)  # meanwhile it is done
+        clock += 7.0
+
+    async def handle(record, event):
+        return "emitted"
+
+    await Loop("done", handle, never, window=8).consume(one())
+    assert sample("watson_idle_seconds_total", role="done") == 7.0

@@ -54,6 +54,9 @@ class Loop:
         self._broken: BaseException | None = None
         self._consuming: asyncio.Task[None] | None = None
         self._since: dict[int, float] = {}  # of each event in hand, when it came into the log
+        self._waiting = False  # for the next delivery
+        self._idle_since: float | None = None
+        metrics.watch(self)
         metrics.CONSUMER_LAG_SECONDS.labels(role).set_function(self._oldest)
 
     async def consume(self, deliveries: AsyncIterator[Delivery]) -> None:
@@ -87,11 +90,19 @@ class Loop:
 
     async def _next(self, source: AsyncIterator[Delivery]) -> Delivery | None:
         """The next one; the time until it comes counts as idle where nothing is in hand."""
-        began, idle = monotonic(), not self._tasks
-        delivery = await anext(source, None)
-        if idle:
-            metrics.IDLE_SECONDS.labels(self._role).inc(monotonic() - began)
-        return delivery
+        self._waiting = True
+        self._idle_since = None if self._tasks else monotonic()
+        try:
+            return await anext(source, None)
+        finally:
+            self.count_until_now()
+            self._waiting, self._idle_since = False, None
+
+    def count_until_now(self) -> None:
+        """Count the time without anything in hand; also when somebody looks, for it may last."""
+        if self._idle_since is not None and not self._tasks:
+            since, self._idle_since = self._idle_since, monotonic()
+            metrics.IDLE_SECONDS.labels(self._role).inc(self._idle_since - since)
 
     def _oldest(self) -> float:
         return max(0.0, time() - min(self._since.values())) if self._since else 0.0
@@ -99,6 +110,8 @@ class Loop:
     def _finished(self, task: asyncio.Task[None], slots: asyncio.Semaphore) -> None:
         self._tasks.discard(task)
         slots.release()
+        if self._waiting and not self._tasks:
+            self._idle_since = monotonic()
         if task.cancelled() or (broken := task.exception()) is None or self._broken is not None:
             return
         self._broken = broken
