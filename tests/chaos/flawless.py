@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import uuid
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def flawless(folder: Path, number: int = 12) -> tuple[Sources, Evidence]:
 
 def _job(job: Expected, sources: Sources, evidence: Evidence) -> None:
     for uri, wanted in job.ends.items():
-        head = {"time": _TIME, "job": job.job, "image_key": _id(uri)}
+        about = {"dataset": job.dataset, "model": f"{job.model}@0123456789ab"}
+        head = {"time": _TIME, "job": job.job, "image_key": _id(uri), **about}
         original: dict[str, Any] = {"uri": uri, "format": "PNG"}
         discovered = _record(
             evidence, "image-discovered", {**head, "original": original, "index": job.entries.index(uri)}
@@ -48,7 +50,8 @@ def _job(job: Expected, sources: Sources, evidence: Evidence) -> None:
             _catalogued(evidence, {**head, "original": original}, sources.originals[uri])
     state = {"time": _TIME, "job": job.job, "state": "complete", "listed": len(job.entries), "message": ""}
     _record(evidence, "jobs", state)
-    evidence.rows["jobs"].append({"job": job.job, "event": _stored(state)})
+    shard = zlib.crc32(job.job.encode()) % 16
+    evidence.rows["jobs"].append({"shard": shard, "job": job.job, "event": _stored(state)})
     good = sum(not end for end in job.ends.values())
     for stage, count in {"discovered": len(job.ends), "quarantined": len(job.ends) - good}.items():
         evidence.rows["job_counts"].append({"job": job.job, "stage": stage, "partition": 0, "count": count})
@@ -59,7 +62,7 @@ def _job(job: Expected, sources: Sources, evidence: Evidence) -> None:
 def _catalogued(evidence: Evidence, head: dict[str, Any], original: bytes) -> None:
     with Image.open(io.BytesIO(original)) as image:
         pixels = np.asarray(image.convert("RGB"))
-        head["original"]["format"] = image.format
+        head["original"] |= {"format": image.format, "width": image.width, "height": image.height}
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG")
     masks = [_mask(index, *region) for index, region in enumerate(regions(pixels))]
@@ -71,7 +74,7 @@ def _catalogued(evidence: Evidence, head: dict[str, Any], original: bytes) -> No
     _record(evidence, "segmented", head)
     entered = [
         {
-            **{name: mask[name] for name in ("index", "category", "score", "area")},
+            **{name: mask[name] for name in ("index", "category", "score", "area", "box")},
             "mask_id": _id(f"{file}{mask['index']}"),
         }
         for mask in masks
@@ -79,23 +82,32 @@ def _catalogued(evidence: Evidence, head: dict[str, Any], original: bytes) -> No
     ]
     event = {
         **head,
-        "normalised": {"object": picture, "sha256": hashlib.sha256(names[picture]).hexdigest()},
+        "normalised": {
+            "object": picture,
+            "sha256": hashlib.sha256(names[picture]).hexdigest(),
+            "width": pixels.shape[1],
+            "height": pixels.shape[0],
+        },
         "masks_object": file,
         "masks_sha256": hashlib.sha256(stored).hexdigest(),
         "masks": entered,
     }
     _record(evidence, "catalogued", event)
     key = uuid.UUID(head["image_key"])
-    evidence.rows["images"].append({"job": head["job"], "image_key": key, "event": _stored(event)})
+    place = {"job": head["job"], "bucket": key.bytes[0], "image_key": key}
+    evidence.rows["images"].append({**place, "event": _stored(event)})
     for mask in entered:
-        row = {"job": head["job"], "category": mask["category"], "image_key": key, "mask_index": mask["index"]}
+        row = {**place, "category": mask["category"], "mask_index": mask["index"]}
         evidence.rows["masks"].append({**row, "mask": json.dumps(mask)})
 
 
 def _mask(index: int, category: str, share: float, pixels: Any) -> dict[str, Any]:
     rle = coco.encode(np.asfortranarray(pixels, dtype=np.uint8))
     encoding = {"size": rle["size"], "counts": rle["counts"].decode()}
-    return {"index": index, "category": category, "score": round(share, 4), "area": int(pixels.sum()), "rle": encoding}
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    box = [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
+    said = {"index": index, "category": category, "score": round(share, 4), "area": int(pixels.sum())}
+    return {**said, "box": box, "rle": encoding}
 
 
 def _quarantined(evidence: Evidence, head: dict[str, Any], uri: str, reason: str, failed: LogRecord) -> None:
@@ -109,9 +121,10 @@ def _quarantined(evidence: Evidence, head: dict[str, Any], uri: str, reason: str
     }
     event = {**head, "uri": uri, "reason": reason, "failed": kept}
     record = _record(evidence, "dead-letters", event)
-    row = {"job": head["job"], "id": uuid.UUID(record.header("ce_id")), "resolved": False, "event": _stored(event)}
-    evidence.rows["dead_letters"].append(row)
-    evidence.rows["dead_letters_by_reason"].append({"job": head["job"], "reason": reason, "id": row["id"]})
+    id_ = uuid.UUID(record.header("ce_id"))
+    place = {"job": head["job"], "bucket": id_.bytes[0], "id": id_}
+    evidence.rows["dead_letters"].append({**place, "resolved": False, "event": _stored(event)})
+    evidence.rows["dead_letters_by_reason"].append({**place, "reason": reason})
 
 
 def _record(evidence: Evidence, topic: str, event: dict[str, Any]) -> LogRecord:

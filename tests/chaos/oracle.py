@@ -44,7 +44,7 @@ def judge_log(jobs: list[Expected], evidence: Evidence) -> list[Finding]:
     found = [*_strangers(jobs, evidence), *_contradictions(evidence), *_mask_ids(evidence), *_letters(evidence)]
     for job in jobs:
         found += [*_ledger(job, evidence), *_stages(job, evidence)]
-        found += [*_indices(job, evidence), *_job_state(job, evidence)]
+        found += [*_indices(job, evidence), *_job_state(job, evidence), *_settings(job, evidence)]
     return found
 
 
@@ -56,6 +56,20 @@ def _indices(job: Expected, evidence: Evidence) -> Iterator[Finding]:
     for event in events(evidence, "image-discovered", job.job):
         if job.entries[event["index"] : event["index"] + 1] != (uri_of(event),):
             yield Finding("index-wrong", job.job, uri_of(event), f"it is not entry {event['index']} of the listing")
+
+
+def _settings(job: Expected, evidence: Evidence) -> Iterator[Finding]:
+    """Every event of the chain is for the job's dataset, by the job's model, in one version."""
+    versions: set[str] = set()
+    for topic in _CHAIN:
+        for event in events(evidence, topic, job.job):
+            name, _, version = event["model"].partition("@")
+            versions.add(version)
+            if (event["dataset"], name) != (job.dataset, job.model):
+                said = f"{topic}: for {event['dataset']} by {event['model']}"
+                yield Finding("settings-wrong", job.job, uri_of(event), said)
+    if len(versions) > 1:
+        yield Finding("settings-wrong", job.job, "model", f"{len(versions)} versions of it were used")
 
 
 def _ledger(job: Expected, evidence: Evidence) -> Iterator[Finding]:

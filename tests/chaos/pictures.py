@@ -34,6 +34,8 @@ class Expected:
     source: dict[str, str]
     entries: tuple[str, ...]  # URIs in the listing, repetitions included
     ends: dict[str, frozenset[str]]  # URI → `GOOD`, or the reasons that may be given
+    dataset: str = "chaos"
+    model: str = "test-threshold"
 
 
 @dataclass

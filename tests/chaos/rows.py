@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from tests.chaos.evidence import Evidence
 from tests.chaos.finding import Event, Finding, events, uri_of
@@ -26,6 +28,7 @@ def row_findings(job: Expected, evidence: Evidence) -> Iterator[Finding]:
     yield from _mask_rows(job.job, newest, rows["masks"])
     yield from _letter_rows(job.job, evidence, rows["dead_letters"], rows["dead_letters_by_reason"])
     yield from _counts(job, rows["job_counts"])
+    yield from _places(job.job, rows)
     states = [json.loads(row["event"])["data"] for row in rows["jobs"] if row["event"]]
     if [(state["state"], state["listed"]) for state in states] != [("complete", len(job.entries))]:
         said = [(state["state"], state["listed"]) for state in states]
@@ -101,3 +104,24 @@ def _counts(job: Expected, rows: list[dict[str, Any]]) -> Iterator[Finding]:
     for stage, number in wanted.items():
         if said[stage] != number:
             yield Finding("count-wrong", job.job, stage, f"{said[stage]}, not {number}")
+
+
+_READ_BY = {"images": "image_key", "masks": "image_key", "dead_letters": "id", "dead_letters_by_reason": "id"}
+"""Table → the id whose first byte is the bucket. docs/catalogue.md has it; so has the shard."""
+
+_SHARDS = 16
+
+
+def _places(job: str, rows: dict[str, list[dict[str, Any]]]) -> Iterator[Finding]:
+    """Each row lies in the partition in which readers look for it: elsewhere nobody would ever see it."""
+    for table, column in _READ_BY.items():
+        for row in rows[table]:
+            if row["bucket"] != _first_byte(row[column]):
+                yield Finding("row-misplaced", job, str(row[column]), f"{table}: in the bucket {row['bucket']}")
+    for row in rows["jobs"]:
+        if row["shard"] != zlib.crc32(job.encode()) % _SHARDS:
+            yield Finding("row-misplaced", job, "jobs", f"in the shard {row['shard']}")
+
+
+def _first_byte(id_: object) -> int | None:
+    return id_.bytes[0] if isinstance(id_, UUID) else None

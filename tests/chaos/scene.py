@@ -27,7 +27,6 @@ from tests.services.process import tail
 __all__ = ["PARTITIONS", "Scene", "Servers", "prepared"]
 
 PARTITIONS = 4
-MODEL = "test-threshold"
 
 _WATCHED = ("image-discovered", "preprocessed", "segmented", "catalogued", "dead-letters")
 _COMMAND_SECONDS = 120
@@ -120,7 +119,7 @@ class Scene:
 
     def submit(self, job: Expected) -> None:
         """As any Kafka producer would."""
-        manifest = {"job": job.job, "dataset": "chaos", "model": MODEL, "source": job.source}
+        manifest = {"job": job.job, "dataset": job.dataset, "model": job.model, "source": job.source}
         client.produce(self.servers.kafka.brokers, f"{self.prefix}manifests", job.job, manifest)
 
     # what is to be seen

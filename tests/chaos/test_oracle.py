@@ -289,3 +289,57 @@ def test_an_original_that_was_read_wrongly_is_found(made: Made) -> None:
     uri = next(record.event["original"]["uri"] for record in made[1].of("catalogued"))
     other = next(data for name, data in made[0].originals.items() if name != uri and data[:2] == b"\x89P")
     assert "picture-wrong" in {f.kind for f in judge(made[0].jobs, {**made[0].originals, uri: other}, made[1])}
+
+
+def in_event_and_row(change: Callable[[dict[str, Any]], object]) -> Callable[[Evidence], None]:
+    """What was catalogued is wrong in the log and in its rows alike: they agree, and both are wrong."""
+
+    def plant(evidence: Evidence) -> None:
+        place = first(evidence, "catalogued")
+        before = evidence.log[place].event
+        after = deepcopy(before)
+        change(after)
+        evidence.log[place] = altered(evidence.log[place], **after)
+        for row in evidence.rows["images"]:
+            if json.loads(row["event"])["data"] == before:
+                row["event"] = json.dumps({"version": 1, "data": after})
+        for row in evidence.rows["masks"]:
+            if (row["job"], str(row["image_key"])) == (before["job"], before["image_key"]):
+                (mask,) = [mask for mask in after["masks"] if mask["index"] == row["mask_index"]]
+                row["mask"] = json.dumps(mask)
+
+    return plant
+
+
+def in_another(column: str, *tables: str) -> Callable[[Evidence], None]:
+    """Rows lie where no reader looks for them."""
+
+    def plant(evidence: Evidence) -> None:
+        for table in tables:
+            for row in evidence.rows[table]:
+                row[column] = 999
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"),
+    [
+        (in_event_and_row(lambda event: event["masks"][0].update(score=0.123)), "masks-wrong"),
+        (in_event_and_row(lambda event: event["masks"][0].update(box=[0, 0, 0, 0])), "masks-wrong"),
+        (in_event_and_row(lambda event: event.update(dataset="another")), "settings-wrong"),
+        (in_event_and_row(lambda event: event.update(model="another@1")), "settings-wrong"),
+        (in_event_and_row(lambda event: event.update(model="test-threshold@another")), "settings-wrong"),
+        (in_event_and_row(lambda event: event["original"].update(width=1)), "picture-wrong"),
+        (in_event_and_row(lambda event: event["normalised"].update(height=1)), "picture-wrong"),
+        (in_another("bucket", "images"), "row-misplaced"),
+        (in_another("bucket", "masks"), "row-misplaced"),
+        (in_another("bucket", "dead_letters"), "row-misplaced"),
+        (in_another("bucket", "dead_letters_by_reason"), "row-misplaced"),
+        (in_another("shard", "jobs"), "row-misplaced"),
+    ],
+)
+def test_what_is_wrong_everywhere_alike_is_found(made: Made, plant: Callable[[Evidence], None], kind: str) -> None:
+    evidence = deepcopy(made[1])
+    plant(evidence)
+    assert kind in kinds(made, evidence)

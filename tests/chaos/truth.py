@@ -73,6 +73,9 @@ def _picture(event: dict[str, Any], original: bytes, normalised: bytes) -> Itera
     if before.shape != after.shape:
         yield "picture-wrong", f"{after.shape}, not {before.shape}"
         return
+    for what in ("original", "normalised"):
+        if (event[what]["height"], event[what]["width"]) != before.shape[:2]:
+            yield "picture-wrong", f"the {what} is said to be {event[what]['width']} × {event[what]['height']} pixels"
     difference = float(np.abs(before.astype(int) - after.astype(int)).mean())
     limit = 0.0 if event["original"]["format"] in _LOSSLESS else _NEARLY
     if difference > limit:
@@ -91,11 +94,20 @@ def _masks(event: dict[str, Any], picture: bytes, data: bytes) -> Iterator[tuple
             yield "masks-wrong", f"{name} has other pixels"
         if abs(mask["score"] - share) > 1e-4:
             yield "masks-wrong", f"{name} has the score {mask['score']}, not {share:.4f}"
-    entered = {(mask["index"], mask["category"], mask["area"]) for mask in event["masks"]}
+    entered = {
+        (mask["index"], mask["category"], mask["area"], round(mask["score"], 4), tuple(map(float, mask["box"])))
+        for mask in event["masks"]
+    }
     should = {
-        (index, name, int(pixels.sum()))
+        (index, name, int(pixels.sum()), round(share, 4), _box(pixels))
         for index, (name, share, pixels) in enumerate(wanted)
         if round(share, 4) >= _LEAST_SCORE
     }
     if entered != should:
         yield "masks-wrong", f"{sorted(entered)} entered the dataset, not {sorted(should)}"
+
+
+def _box(pixels: np.ndarray[Any, Any]) -> tuple[float, float, float, float]:
+    """Left, top, width, height."""
+    (top, bottom), (left, right) = ((np.flatnonzero(pixels.any(axis=1 - axis))[[0, -1]]) for axis in (0, 1))
+    return float(left), float(top), float(right - left + 1), float(bottom - top + 1)
