@@ -1,8 +1,9 @@
-"""From what a command line says to a manifest: source, options, job id."""
+"""From what a command line or a form says to a manifest: source, options, job id."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,38 +14,72 @@ from watson.events.event import Name
 from watson.sources.lists import open_images_format
 from watson.sources.uris import FilePlace, HttpPlace, S3Place, parse_uri
 
-__all__ = ["is_name", "job_options", "make_manifest", "name_of_question", "source_of"]
+__all__ = ["Unacceptable", "is_name", "job_options", "make_manifest", "name_of_question", "source_of"]
 
 LIST_SUFFIXES = (".txt", ".jsonl", ".ndjson")
 _WANTED = "give a directory, s3://bucket/prefix, or a .txt, .csv or .jsonl list of files"
 _HEAD_BYTES = 65_536
 
 
+class Unacceptable(UserError):  # noqa: N818 - says what was said
+    """Something of what a person wants of a job cannot be.
+
+    Attributes:
+        problems: what is wrong, by what it is wrong with: source, kind, template, dataset, job, model, or an option's
+            name.
+    """
+
+    def __init__(self, problems: Mapping[str, str], said: str | None = None) -> None:
+        self.problems = dict(problems)
+        super().__init__(said or "; ".join(self.problems.values()))
+
+    @classmethod
+    def by_field(cls, exc: ValidationError, said: str = "") -> Unacceptable:
+        """What pydantic refused; each problem under the name of its field."""
+        problems: dict[str, str] = {}
+        for error in exc.errors(include_url=False):
+            name = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
+            problems.setdefault(name, error["msg"])
+        return cls(problems, said + "; ".join(problems_of(exc)))
+
+
 def source_of(text: str, kind: str | None = None, template: str | None = None) -> Source:
     """The source that a user means by a path or URI.
 
     Raises:
-        UserError: there is no such path, it is no URI that Watson reads, or its kind cannot be told.
+        Unacceptable: there is no such path, it is no URI that Watson reads, or its kind cannot be told.
     """
     if not text.strip():  # a shell variable that is not set, and not the directory that one happens to be in
-        raise UserError(f"the source is empty: {_WANTED}")
+        raise _wrong_source(f"the source is empty: {_WANTED}")
     try:
         uri = text if "://" in text else str(Path(text).expanduser().resolve())
         place = parse_uri(uri)
         if isinstance(place, HttpPlace):
-            raise UserError(f"source {text!r}: http:// is not supported as a source, but in a list; {_WANTED}")
+            raise _wrong_source(f"source {text!r}: http:// is not supported as a source, but in a list; {_WANTED}")
         source = Source.model_validate({"kind": kind or _kind_of(text, place), "uri": uri, "template": template})
     except RuntimeError as exc:  # pathlib's word for a home that is not known, and for links in a circle
-        raise UserError(f"source {text!r}: {exc}") from exc
+        raise _wrong_source(f"source {text!r}: {exc}") from exc
     except Refused as exc:
-        raise UserError(f"source {exc}; {_WANTED}") from exc
+        raise _wrong_source(f"source {exc}; {_WANTED}") from exc
     except ValidationError as exc:
-        raise UserError(f"source {text!r}: {'; '.join(problems_of(exc))}") from exc
+        raise Unacceptable.by_field(exc, f"source {text!r}: ") from exc
     if source.kind == "open-images":
-        open_images_format(place, template)  # refuses a template that it cannot fill
+        _check_template(place, template)
     elif template is not None:
-        raise UserError(f"--template is for --kind open-images; source {text!r} is of kind {source.kind}")
+        why = f"--template is for --kind open-images; source {text!r} is of kind {source.kind}"
+        raise Unacceptable({"template": why})
     return source
+
+
+def _check_template(place: FilePlace | S3Place, template: str | None) -> None:
+    try:
+        open_images_format(place, template)
+    except UserError as exc:
+        raise Unacceptable({"template": str(exc)}) from exc
+
+
+def _wrong_source(why: str) -> Unacceptable:
+    return Unacceptable({"source": why})
 
 
 def _kind_of(text: str, place: FilePlace | S3Place) -> str:
@@ -54,39 +89,38 @@ def _kind_of(text: str, place: FilePlace | S3Place) -> str:
     if path.is_dir():
         return "directory"
     if not path.exists():
-        raise UserError(f"there is no {text!r}: {_WANTED}")
+        raise _wrong_source(f"there is no {text!r}: {_WANTED}")
     suffix = path.suffix.lower()
     if suffix in LIST_SUFFIXES:
         return "list"
     if suffix == ".csv" and path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
             return "open-images" if lines.readline(_HEAD_BYTES).lstrip("\ufeff").startswith("ImageID") else "list"
-    raise UserError(f"{text!r} is one file: give the directory that it is in, or a .txt, .csv or .jsonl list of files")
+    why = f"{text!r} is one file: give the directory that it is in, or a .txt, .csv or .jsonl list of files"
+    raise _wrong_source(why)
 
 
 def make_manifest(source: Source, dataset: str, job: str | None, model: str, options: JobOptions) -> ManifestSubmitted:
     """The manifest; without a job id, one made of what is asked, so that asking twice is the same job.
 
     Raises:
-        UserError: a name is not acceptable.
+        Unacceptable: a name is not acceptable.
     """
-    _check_name("--dataset", dataset)
+    _check_name("dataset", dataset)
     if job is None:
         said = f"{source.model_dump_json()}\n{dataset}\n{model}\n{options.model_dump_json()}"
         job = name_of_question(dataset, said)
-    _check_name("--job", job)
+    _check_name("job", job)
     try:
         return ManifestSubmitted(job=job, dataset=dataset, source=source, model=model, options=options)
     except ValidationError as exc:
-        raise UserError(f"the manifest is not acceptable: {'; '.join(problems_of(exc))}") from exc
+        raise Unacceptable.by_field(exc, "the manifest is not acceptable: ") from exc
 
 
-def _check_name(option: str, name: str) -> None:
+def _check_name(field: str, name: str) -> None:
     if not is_name(name):
-        raise UserError(
-            f"{option} {name!r}: a name is 1 to 100 letters, digits, '.', '_' and '-', and begins with a letter "
-            "or a digit"
-        )
+        why = "a name is 1 to 100 letters, digits, '.', '_' and '-', and begins with a letter or a digit"
+        raise Unacceptable({field: f"{name!r}: {why}"}, f"--{field} {name!r}: {why}")
 
 
 def is_name(text: str) -> bool:
@@ -109,11 +143,11 @@ def job_options(
     """The options that a command line says.
 
     Raises:
-        UserError: one is out of its range.
+        Unacceptable: one is out of its range.
     """
     wanted = tuple(categories) if categories else None
     try:
         rules = Rules(least_score=least_score, least_area=least_area, categories=wanted)
         return JobOptions(long_side=long_side, weight=weight, rules=rules)
     except ValidationError as exc:
-        raise UserError("; ".join(problems_of(exc))) from exc
+        raise Unacceptable.by_field(exc) from exc

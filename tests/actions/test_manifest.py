@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from watson.cli.manifest import job_options, make_manifest, source_of
+from watson.actions.manifest import job_options, make_manifest, source_of
 from watson.errors import UserError
 from watson.events import DEFAULT_MODEL, JobOptions, Source
 
