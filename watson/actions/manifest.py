@@ -14,7 +14,7 @@ from watson.events.event import Name
 from watson.sources.lists import open_images_format
 from watson.sources.uris import FilePlace, HttpPlace, S3Place, parse_uri
 
-__all__ = ["Unacceptable", "is_name", "job_options", "make_manifest", "name_of_question", "source_of"]
+__all__ = ["Unacceptable", "check_names", "is_name", "job_options", "make_manifest", "name_of_question", "source_of"]
 
 LIST_SUFFIXES = (".txt", ".jsonl", ".ndjson")
 _WANTED = "give a directory, s3://bucket/prefix, or a .txt, .csv or .jsonl list of files"
@@ -106,21 +106,27 @@ def make_manifest(source: Source, dataset: str, job: str | None, model: str, opt
     Raises:
         Unacceptable: a name is not acceptable.
     """
-    _check_name("dataset", dataset)
+    check_names(dataset=dataset, **({} if job is None else {"job": job}))
     if job is None:
         said = f"{source.model_dump_json()}\n{dataset}\n{model}\n{options.model_dump_json()}"
         job = name_of_question(dataset, said)
-    _check_name("job", job)
     try:
         return ManifestSubmitted(job=job, dataset=dataset, source=source, model=model, options=options)
     except ValidationError as exc:
         raise Unacceptable.by_field(exc, "the manifest is not acceptable: ") from exc
 
 
-def _check_name(field: str, name: str) -> None:
-    if not is_name(name):
+def check_names(**names: str) -> None:
+    """See that datasets, jobs, … can have these names.
+
+    Raises:
+        Unacceptable: some cannot.
+    """
+    wrong = {field: repr(name) for field, name in names.items() if not is_name(name)}
+    if wrong:
         why = "a name is 1 to 100 letters, digits, '.', '_' and '-', and begins with a letter or a digit"
-        raise Unacceptable({field: f"{name!r}: {why}"}, f"--{field} {name!r}: {why}")
+        said = "; ".join(f"--{field} {name}: {why}" for field, name in wrong.items())
+        raise Unacceptable({field: f"{name}: {why}" for field, name in wrong.items()}, said)
 
 
 def is_name(text: str) -> bool:

@@ -82,7 +82,8 @@ async def retry(
         BrokerUnavailable: no broker answers; what was sent until then is sent.
     """
     check_reason(choice.reason)
-    chosen = [record async for record in _records(letters(rows, choice.job, choice.reason), choice, most)]
+    found = letters(rows, choice.job, choice.reason) if choice.letter is None else _one(rows, choice.job, choice.letter)
+    chosen = [record async for record in _records(found, choice, most)]
     if chosen:
         await verify_topics(settings, {settings.topic(record.topic) for record in chosen})
     lost: list[str] = []
@@ -115,6 +116,11 @@ async def letters(rows: Catalogue, job: str | None, reason: str | None) -> Async
         cursor = page.cursor
         if cursor is None:
             return
+
+
+async def _one(rows: Catalogue, job: str | None, letter: UUID) -> AsyncGenerator[DeadLetterRow]:
+    if (row := await rows.dead_letter(job, letter)) is not None:
+        yield row
 
 
 async def _records(found: AsyncIterator[DeadLetterRow], choice: Choice, most: int) -> AsyncIterator[FailedRecord]:

@@ -10,7 +10,7 @@ from watson.events import JobOptions, ManifestSubmitted, ModelRegistered, Source
 from watson.model.registry import is_built_in
 from watson.settings import Settings
 
-__all__ = ["checked_manifest", "resolved", "submit"]
+__all__ = ["resolved", "submit"]
 
 
 async def submit(
@@ -23,21 +23,10 @@ async def submit(
         Refused: there is no such model.
         BrokerUnavailable: no broker answers. Nothing was sent.
     """
-    manifest = await checked_manifest(settings, source, dataset, job, model, options)
+    make_manifest(source, dataset, job, model, options)  # what is wrong with it is said without a broker
+    manifest = make_manifest(source, dataset, job, await resolved(settings, model), options)
     await send(settings, manifest)
     return manifest
-
-
-async def checked_manifest(
-    settings: Settings, source: Source, dataset: str, job: str | None, model: str, options: JobOptions
-) -> ManifestSubmitted:
-    """The manifest that `submit` would send.
-
-    Raises:
-        UserError, Refused, BrokerUnavailable: as `submit`.
-    """
-    make_manifest(source, dataset, job, model, options)  # what is wrong with it is said without a broker
-    return make_manifest(source, dataset, job, await resolved(settings, model), options)
 
 
 async def resolved(settings: Settings, model: str) -> str:
