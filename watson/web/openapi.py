@@ -64,8 +64,9 @@ def description() -> dict[str, Any]:
 
 def _schemas() -> tuple[dict[type[BaseModel], dict[str, Any]], dict[str, Any]]:
     """A reference for each model that the table names, and what the references lead to."""
-    statuses = {route: (*route.answers, *route.errors) for route in ROUTES}
-    answered = [model for route, codes in statuses.items() for code in codes if (model := route.model_of(code))]
+    answered = [
+        model for route in ROUTES for code in (*route.answers, *route.errors) if (model := route.model_of(code))
+    ]
     asked = [route.body for route in ROUTES if route.body is not None]
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "serialization") for model in dict.fromkeys(answered)),
