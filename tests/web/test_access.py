@@ -10,6 +10,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import make_mocked_request
 
 from tests.web.forms import browser, forms_of, send
+from tests.web.log import Log
 from tests.web.scene import Scene, plain_app, site
 from watson.settings import Settings
 from watson.web.access import Access
@@ -28,21 +29,9 @@ FORM_ACTIONS = [
 
 
 @pytest.fixture(autouse=True)
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What reached the log. There is none here: whoever gets so far is taken down, and a test of refusals fails."""
-    events: list[Any] = []
-
-    async def publish(_settings: Settings, more: Any, *_: Any) -> None:
-        events.extend(more)
-
-    async def nothing(*_: Any) -> None:
-        pass
-
-    monkeypatch.setattr("watson.actions.sending.publish", publish)
-    monkeypatch.setattr("watson.actions.sending.verify_topics", nothing)
-    monkeypatch.setattr("watson.actions.retry.resend", publish)
-    monkeypatch.setattr("watson.actions.retry.verify_topics", nothing)
-    return events
+def sent(log: Log) -> list[Any]:
+    """What reached the log: whoever gets so far is taken down."""
+    return log.events
 
 
 @pytest.fixture
