@@ -71,15 +71,16 @@ class Scene:
         return event
 
     async def add_image(
-        self, job: str, uri: str, pixels: np.ndarray, instances: Sequence[Instance], *, suffix: str = "png"
-    ) -> ImageCatalogued:
+        self, job: str, uri: str, pixels: np.ndarray, instances: Sequence[Instance], *, suffix: str = "png",
+        version: str = "0123456789ab",
+    ) -> ImageCatalogued:  # fmt: skip
         """A picture, (H, W, 3) uint8, with its masks."""
         height, width = pixels.shape[:2]
         out = io.BytesIO()
         Image.fromarray(pixels).save(out, {"png": "PNG", "jpg": "JPEG"}[suffix], quality=95)
         picture, original = out.getvalue(), hashlib.sha256(uri.encode()).hexdigest()
         key, sha256 = image_key(uri), hashlib.sha256(out.getvalue()).hexdigest()
-        info = ModelInfo("painted", "0123456789ab", "painted", WEIGHTS, ("cat", "dog"))
+        info = ModelInfo("painted", version, "painted", WEIGHTS, ("cat", "dog"))
         segmentation = segmentation_id(key, original, "1-1024", info.reference)
         file, masks = encode_masks(
             Segmentation(tuple(instances)),

@@ -49,6 +49,12 @@ class Work(Generic[Result]):
         """Whether it has come to an end, also to a bad one."""
         return self._task is not None and self._task.done()
 
+    @property
+    def failed(self) -> bool:
+        """Whether that end was a bad one."""
+        task = self._task
+        return task is not None and task.done() and (task.cancelled() or task.exception() is not None)
+
     def result(self) -> Result:
         """What came out; raises what it ended with. Only once it is `over`."""
         if self._task is None:
@@ -91,13 +97,15 @@ class Works(Generic[Result]):
         self._works: dict[Hashable, Work[Result]] = {}
 
     def start(self, key: Hashable, do: Callable[[Work[Result]], Awaitable[Result]]) -> Work[Result]:
-        """The work under way or kept for this key; else begin it.
+        """The work under way or kept for this key; else begin it. What failed is told once more, and then begun anew.
 
         Raises:
             Retriable: too much is under way.
         """
         self._forget()
         if (work := self._works.get(key)) is not None:
+            if work.failed:
+                del self._works[key]
             return work
         if sum(not other.over for other in self._works.values()) >= self._most:
             raise Retriable(f"{self._most} requests like this one are under way: try again in a moment")
