@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from watson.errors import Refused, UserError, problems_of
-from watson.events import JobOptions, ManifestSubmitted, Rules, Source
+from watson.events import JobOptions, ManifestSubmitted, Source
 from watson.events.event import Name
 from watson.sources.lists import open_images_format
 from watson.sources.uris import FilePlace, HttpPlace, S3Place, parse_uri
@@ -153,7 +153,7 @@ def job_options(
     """
     wanted = tuple(categories) if categories else None
     try:
-        rules = Rules(least_score=least_score, least_area=least_area, categories=wanted)
-        return JobOptions(long_side=long_side, weight=weight, rules=rules)
+        rules = {"least_score": least_score, "least_area": least_area, "categories": wanted}
+        return JobOptions.model_validate({"long_side": long_side, "weight": weight, "rules": rules})
     except ValidationError as exc:
         raise Unacceptable.by_field(exc) from exc
