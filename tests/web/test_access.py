@@ -172,6 +172,29 @@ async def test_what_a_proxy_on_this_machine_passes_on_is_from_elsewhere(
     assert sent == []
 
 
+class _Connection:
+    """A connection from somewhere."""
+
+    def __init__(self, peer: str | None) -> None:
+        self._peer = peer
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return (self._peer, 40_000) if name == "peername" and self._peer else default
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.7", "10.0.0.1", "::ffff:127.0.0.1", "2001:db8::1", None])
+async def test_who_is_elsewhere_changes_nothing_though_the_port_was_led_to_this_machine(peer: str | None) -> None:
+    """As a container's published port does it: the server listens on a loopback address, and others reach it."""
+    access = Access(Settings(web_port=6066))
+
+    async def never(*_: Any) -> web.Response:
+        raise AssertionError("it was let through")
+
+    request = make_mocked_request("POST", "/", headers={"Host": "127.0.0.1:6066"}, transport=_Connection(peer))
+    with pytest.raises(web.HTTPForbidden):
+        await access.document(never)(request)
+
+
 # ------------------------------------------------------------------ other addresses, without a token
 @pytest.mark.parametrize("address", [EVERYWHERE, "::", "192.0.2.1", "watson.example", ""])
 async def test_on_any_other_address_nobody_changes_anything_and_it_is_said_what_to_do(address: str) -> None:

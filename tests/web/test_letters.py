@@ -18,6 +18,7 @@ from tests.web.log import Log
 from tests.web.scene import START, Scene, rectangle, site
 from watson.errors import ReasonCode
 from watson.events import ImageDiscovered, ImagePreprocessed, Original, encode, image_key
+from watson.sources.http import HttpReader
 
 HERE = "/jobs/j/dead-letters"
 RETRY = f"{HERE}/retry"
@@ -223,7 +224,13 @@ async def test_past_preprocess_the_normalised_picture_is_shown(scene: Scene) -> 
         assert await thumbnail(client, other) is None
 
 
-async def test_before_that_the_original_is_shown_where_a_source_may_be(scene: Scene, tmp_path: Path) -> None:
+async def test_before_that_the_original_is_shown_where_a_source_may_be(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetch(_self: HttpReader, _url: str, _limit: int) -> bytes:
+        return (tmp_path / "outside.jpg").read_bytes()
+
+    monkeypatch.setattr(HttpReader, "read", fetch)  # a page makes nobody's server be asked, though sources may be there
     await scene.add_job("j")
     folder = tmp_path / "photographs"
     folder.mkdir()
@@ -241,6 +248,11 @@ async def test_before_that_the_original_is_shown_where_a_source_may_be(scene: Sc
         name: await scene.add_dead_letter("j", uri, reason=AWAY, value=discovered(uri, f"file://{folder}"))
         for name, uri in uris.items()
     }
+    (folder / "inner").mkdir()
+    (folder / "inner/link.jpg").symlink_to(folder / "a.jpg")
+    uri = f"file://{folder}/inner/link.jpg"
+    value = discovered(uri, f"file://{folder}/inner")
+    letters["out of its source"] = await scene.add_dead_letter("j", uri, reason=AWAY, value=value)
     async with site(scene, source_roots=str(folder), http_sources=True) as client:
         shown = {name for name, letter in letters.items() if await thumbnail(client, letter) is not None}
     assert shown == {"a.jpg"}
