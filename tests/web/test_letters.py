@@ -132,6 +132,16 @@ async def test_a_retry_that_takes_long_goes_on_and_says_how_far_it_is(
                 await asyncio.sleep(0.01)
 
 
+async def test_where_more_are_open_than_are_sent_at_once_that_is_said(
+    letters: Scene, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watson.web.retries.MOST", 2)
+    async with site(letters) as client:
+        answer = await send(client, HERE, to=RETRY, reason="store-unavailable", stage="", letter="")
+        assert "Sent 2 again; there may be more, to be sent once these have ended." in await text_of(answer)
+    assert len(log.records) == 2
+
+
 async def test_with_the_broker_away_that_is_said(letters: Scene, log: Log) -> None:
     log.away = True
     async with site(letters) as client:

@@ -86,7 +86,7 @@ def _operation(route: Route, schemas: dict[type[BaseModel], dict[str, Any]]) -> 
         "responses": {str(status): _response(route, status, schemas) for status in (*route.answers, *route.errors)},
     }
     if route.body is not None:
-        said["requestBody"] = {"content": {"application/json": {"schema": schemas[route.body]}}}
+        said["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[route.body]}}}
     if route.changes:
         said["security"] = [{"token": []}, {}]
     return said

@@ -48,7 +48,8 @@ class Said:
             return f"sent {self.sent:,} of {self.of:,} again so far; the others follow, also when this page is closed"
         if not self.sent:
             return "nothing that fits is open and can be sent again"
-        return f"sent {self.sent:,} again"
+        more = "; there may be more, to be sent once these have ended" if self.sent + len(self.lost) >= MOST else ""
+        return f"sent {self.sent:,} again{more}"
 
 
 class Retries:
