@@ -3,8 +3,9 @@
 The declarations below are the table: each makes a prometheus-client object and an entry of `TABLE`. Naming follows
 https://prometheus.io/docs/practices/naming/: base units, unit as suffix, counters end in ``_total``.
 
-Labels never carry job ids, image keys, host names or messages: each takes its values from a closed set (`LABELS`), so
-the number of series stays bounded however many jobs run. What happened to one job is in the catalogue, not here.
+Labels never carry image keys, event ids, host names or messages: each takes its values from a closed set (`LABELS`), so
+the number of series stays bounded however many jobs run. Job ids stand in one metric of the ``web`` role alone, which
+shows at most `MOST_JOBS` of them. What happened to one job is in the catalogue, not here.
 """
 
 from __future__ import annotations
@@ -33,25 +34,37 @@ __all__ = [
     "BATCH_SIZE",
     "CATALOGUE_SECONDS",
     "CONSUMER_LAG",
+    "CONSUMER_LAG_SECONDS",
     "CONTENT_TYPE",
     "DEAD_LETTERS",
     "EMIT_SECONDS",
     "EVENTS",
     "EVENT_SECONDS",
+    "IDLE_SECONDS",
+    "IMAGE_SECONDS",
     "IN_FLIGHT",
     "JOBS_IN_FLIGHT",
+    "JOB_IMAGES",
     "LABELS",
+    "MODEL_LOAD_SECONDS",
     "MODEL_SECONDS",
+    "MOST_JOBS",
     "OBJECT_STORE_SECONDS",
+    "PRICE",
+    "QUEUE_SECONDS",
     "READY",
+    "REBALANCES",
+    "RECOVERY_SECONDS",
     "REDRIVES",
     "REGISTRY",
     "RETRIES",
     "STALLED_SECONDS",
     "TABLE",
+    "TABLE_ENTRIES",
     "TRACKED",
     "WORK_SECONDS",
     "Metric",
+    "begin",
     "render",
 ]
 
@@ -60,18 +73,26 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 LABELS = MappingProxyType(
     {
-        "role": ("discover", "preprocess", "segment", "catalogue", "project", "web"),
-        "outcome": ("emitted", "repeated", "redriven", "quarantined", "ignored", "undecodable"),
+        "role": ("discover", "preprocess", "segment", "catalogue", "project", "train", "web"),
+        "outcome": ("emitted", "repeated", "redriven", "quarantined", "ignored", "undecodable", "failed"),
         "reason": tuple(code.value for code in ReasonCode),
         "topic": tuple(TOPICS),
         "operation": "bounded by the methods of the store's protocol: get, put, stat, put_image, …",
+        "result": ("ok", "refused", "away", "failed"),
+        "table": ("marks", "images", "jobs"),
+        "watson_job": "at most 50: the newest jobs that have not ended, or ended less than ten minutes ago",
+        "stage": ("discovered", "preprocessed", "segmented", "catalogued", "quarantined"),
         "version": "one value a process",
     }
 )
 """Label → its values, or what bounds them."""
 
+MOST_JOBS = 50
+"""Of which the ``web`` role exports numbers."""
+
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_LONG = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0, 86400.0)
 _PICTURES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 REGISTRY = CollectorRegistry()
@@ -129,6 +150,25 @@ EMIT_SECONDS = _row(
     "From the send of an event to the broker's acknowledgement.",
     buckets=_FAST,
 )
+QUEUE_SECONDS = _row(
+    Histogram,
+    "watson_queue_seconds",
+    "seconds",
+    ("role",),
+    "From an event's timestamp in the log to the beginning of work on it: how long it waited.",
+    buckets=_LONG,
+)
+IDLE_SECONDS = _row(
+    Counter, "watson_idle_seconds_total", "seconds", ("role",), "Time in which a worker had nothing to work on."
+)
+IMAGE_SECONDS = _row(
+    Histogram,
+    "watson_image_seconds",
+    "seconds",
+    (),
+    "From an image's discovery to its end, catalogued or quarantined; as discover sees it.",
+    buckets=_LONG,
+)
 RETRIES = _row(
     Counter, "watson_retries_total", "tries", ("role",), "Tries after the first, of events whose failure can pass."
 )
@@ -147,12 +187,41 @@ BATCH_SIZE = _row(
     Histogram, "watson_batch_size", "pictures", (), "Pictures that the model saw at once.", buckets=_PICTURES
 )
 MODEL_SECONDS = _row(Histogram, "watson_model_seconds", "seconds", (), "The model's time for one batch.", buckets=_SLOW)
+MODEL_LOAD_SECONDS = _row(
+    Histogram,
+    "watson_model_load_seconds",
+    "seconds",
+    (),
+    "To have a model ready: its weights fetched, verified and loaded.",
+    buckets=_SLOW,
+)
 CONSUMER_LAG = _row(
     Gauge,
     "watson_consumer_lag",
     "events",
     ("role", "topic"),
     "Events in this worker's partitions of a topic that are not yet acknowledged.",
+)
+CONSUMER_LAG_SECONDS = _row(
+    Gauge,
+    "watson_consumer_lag_seconds",
+    "seconds",
+    ("role",),
+    "Age of the oldest event that this worker has in hand; 0 where it has none.",
+)
+REBALANCES = _row(
+    Counter, "watson_rebalances_total", "rebalances", ("role",), "Rebalances of the consumer group that began here."
+)
+RECOVERY_SECONDS = _row(
+    Histogram,
+    "watson_recovery_seconds",
+    "seconds",
+    ("role",),
+    "From the beginning of a rebalance (of the first, where several follow each other) until events flow again.",
+    buckets=_SLOW,
+)
+TABLE_ENTRIES = _row(
+    Gauge, "watson_table_entries", "entries", ("role", "table"), "Of a table's partitions here; RocksDB's estimate."
 )
 READY = _row(
     Gauge, "watson_ready", "1 or 0", ("role",), "1 where the worker has its partitions and tables and takes events."
@@ -168,16 +237,51 @@ OBJECT_STORE_SECONDS = _row(
     Histogram,
     "watson_object_store_seconds",
     "seconds",
-    ("operation",),
+    ("operation", "result"),
     "One operation of the object store, with the client's own retries.",
     buckets=_FAST,
 )
 CATALOGUE_SECONDS = _row(
-    Histogram, "watson_catalogue_seconds", "seconds", ("operation",), "One operation of the catalogue.", buckets=_FAST
+    Histogram,
+    "watson_catalogue_seconds",
+    "seconds",
+    ("operation", "result"),
+    "One operation of the catalogue.",
+    buckets=_FAST,
+)
+JOB_IMAGES = _row(
+    Gauge,
+    "watson_job_images",
+    "images",
+    ("watson_job", "stage"),  # `job` is Prometheus' own: the name of what it scrapes
+    "Images of a job that passed a stage, by the catalogue; of the newest jobs, by the web role alone.",
+)
+PRICE = _row(
+    Gauge, "watson_price_per_hour", "1", ("role",), "What this worker costs an hour, as WATSON_PRICE_PER_HOUR says."
 )
 _BUILD_INFO = _row(Gauge, "watson_build_info", "1", ("version",), "The version that runs; always 1.")
 # fmt: on
 _BUILD_INFO.labels(__version__).set(1)
+
+
+def begin(role: str, price: float) -> None:
+    """Show a role's counters as 0 before anything was counted, so that a first failure is seen as an increase.
+
+    Args:
+        role: of this process.
+        price: an hour, in whatever currency.
+    """
+    of_a_role: list[Counter | Gauge | Histogram] = [
+        *(EVENT_SECONDS, WORK_SECONDS, EMIT_SECONDS, QUEUE_SECONDS, IDLE_SECONDS, RETRIES, REBALANCES),
+        *(RECOVERY_SECONDS, STALLED_SECONDS, CONSUMER_LAG_SECONDS, READY, IN_FLIGHT),
+    ]
+    for metric in of_a_role:
+        metric.labels(role)
+    for outcome in LABELS["outcome"]:
+        EVENTS.labels(role, outcome)
+    for code in ReasonCode:
+        DEAD_LETTERS.labels(role, code.value)
+    PRICE.labels(role).set(price)
 
 
 def render() -> bytes:

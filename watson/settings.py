@@ -133,6 +133,12 @@ class Settings(BaseSettings):
         description="who has it may change things by the pages and the API, 16 characters or more; not set: nobody, "
         "except on this machine where web_host is a loopback address",
     )
+    price_per_hour: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="what this worker costs an hour, in any currency: for a metric",
+    )
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_endpoint: str | None = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from watson import metrics
 from watson.agents.transport import TransportApp, run
 from watson.errors import UserError
 from watson.logs import configure_logging
@@ -47,6 +48,7 @@ def run_worker(role: str, settings: Settings) -> int:
 
     build = _builder(role)
     configure_logging(settings)
+    metrics.begin(role, settings.price_per_hour)
     end_traces = configure_tracing(settings, role)
     app = build(settings)
     if role != "web":  # the web role mounts its own

@@ -1,8 +1,10 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from tests.agents.fakes import FakeDelivery, MemoryLog, delivered, discovered, outbox, record_of
+from tests.test_metrics import sample
 from watson.agents.loop import Loop
 from watson.agents.quarantine import quarantine_undecodable
 from watson.errors import PartitionRevoked, ReasonCode
@@ -161,3 +163,38 @@ async def test_an_event_whose_partition_was_revoked_is_abandoned_and_the_loop_go
 
     await Loop("test", handle, never, window=1).consume(delivered(some))
     assert [delivery.acked for delivery in some] == [True, False, True]
+
+
+async def test_how_long_events_waited_and_how_old_those_in_hand_are_is_measured(monkeypatch):
+    monkeypatch.setattr("watson.agents.loop.time", lambda: 1000.0)
+    some = [FakeDelivery(replace(record_of(discovered(n), offset=n), timestamp=970.0 + n)) for n in range(2)]
+    oldest = []
+
+    async def handle(record, event):
+        oldest.append(sample("watson_consumer_lag_seconds", role="measured"))
+        await asyncio.sleep(0.001)
+        return "emitted"
+
+    await Loop("measured", handle, never, window=8).consume(delivered(some))
+    assert sample("watson_queue_seconds_sum", role="measured") == 59.0
+    assert oldest == [30.0, 30.0]
+    assert sample("watson_consumer_lag_seconds", role="measured") == 0.0
+
+
+async def test_time_without_anything_in_hand_is_idle_and_time_with_something_is_not(monkeypatch):
+    clock, ended = 100.0, asyncio.Event()
+    monkeypatch.setattr("watson.agents.loop.monotonic", lambda: clock)
+
+    async def slowly():
+        nonlocal clock
+        for number in range(3):
+            clock += 5.0
+            yield FakeDelivery(record_of(discovered(number)))
+        ended.set()
+
+    async def handle(record, event):
+        await ended.wait()
+        return "emitted"
+
+    await Loop("idle", handle, never, window=8).consume(slowly())
+    assert sample("watson_idle_seconds_total", role="idle") == 5.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -11,10 +12,14 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from structlog.testing import capture_logs
 
 from tests.services import KafkaEndpoint
-from watson.agents.topics import CHANGELOGS, _wanted, changelog_topic, create_topics, verify_topics
+from watson.agents.topics import CHANGELOGS, INPUTS, _wanted, changelog_topic, create_topics, verify_topics
 from watson.errors import BrokerUnavailable, UserError
 from watson.events import TOPICS
 from watson.settings import Settings
+from watson.stages.catalogue import CatalogueStage
+from watson.stages.preprocess import PreprocessStage
+from watson.stages.segment import SegmentStage
+from watson.worker import ROLES
 
 
 def _free_port() -> int:
@@ -154,3 +159,13 @@ async def test_a_broker_that_is_away_is_tried_for_a_while_and_then_named() -> No
     with pytest.raises(BrokerUnavailable, match=rf"{settings.brokers} \(tried for 1\.5 s\).*WATSON_BROKERS"):
         await verify_topics(settings)
     assert 1 < time.monotonic() - began < 10
+
+
+def test_every_role_that_consumes_is_in_the_table_of_inputs() -> None:
+    assert {*INPUTS, "web"} == set(ROLES)
+    assert all(name in TOPICS for names in INPUTS.values() for name in names)
+
+
+@pytest.mark.parametrize("stage", [PreprocessStage, SegmentStage, CatalogueStage])
+def test_a_stage_of_the_chain_consumes_what_it_accepts(stage: Any) -> None:
+    assert INPUTS[stage.name] == (stage.accepts.topic,)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from watson.agents.ports import Outbox
 from watson.agents.train import TrainLink
 from watson.agents.trainer import Trainer, command_of
 from watson.errors import ReasonCode, Refused, Retriable
-from watson.events import TrainingEnded, TrainingOptions, TrainingRequested
+from watson.events import TrainingEnded, TrainingOptions, TrainingRequested, now
 
 WANTED = TrainingRequested(
     training="street-1", name="street", base="efficientnet_lite0", snapshot="a" * 64, options=TrainingOptions(seed=3)
@@ -101,6 +102,22 @@ async def test_a_training_that_was_refused_fails_at_once_with_the_reason(tmp_pat
     assert await line.deliver() == "failed"
     assert (line.ended.state, line.ended.message) == ("failed", "there is no snapshot")
     assert len(_told(tmp_path)) == 1
+
+
+async def test_a_training_that_failed_is_done_when_it_is_asked_for_again_and_not_when_it_is_delivered_again(
+    tmp_path: Path,
+) -> None:
+    line = Line(tmp_path, "print('watson: there is no snapshot', file=sys.stderr); sys.exit(2)")
+    assert await line.deliver() == "failed"
+    assert await line.deliver() == "repeated"
+    failed = line.ended
+    _program(tmp_path, GOOD)  # what was missing is there now
+    again = WANTED.model_copy(update={"time": failed.time + timedelta(seconds=1)})
+    assert await line.link.handle(record_of(again), again) == "emitted"
+    assert [event.state for event in line.log.events(TrainingEnded)] == ["failed", "complete"]
+    later = WANTED.model_copy(update={"time": now() + timedelta(days=1)})
+    assert await line.link.handle(record_of(later), later) == "repeated"
+    assert len(_told(tmp_path)) == 2
 
 
 CHECKPOINT = (

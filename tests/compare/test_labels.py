@@ -62,8 +62,8 @@ async def test_the_coco_opens_in_pycocotools_with_the_masks_at_the_originals_siz
     wanted = np.zeros((2 * HEIGHT, 2 * WIDTH), np.bool_)
     wanted[20:120, 20:120] = True
     drawn = opened.annToMask(cat).astype(np.bool_)
-    assert (drawn & wanted).sum() / (drawn | wanted).sum() > 0.95
-    assert set(cat["segmentation"][0]) == {21.0, 119.0}  # the middles of pixels 10 and 59, at twice the size
+    assert np.array_equal(drawn, wanted)
+    assert set(cat["segmentation"][0]) == {20.0, 120.0}  # the edges of pixels 10 and 59, at twice the size
     assert (cat["bbox"], cat["area"]) == ([20, 20, 100, 100], 10_000)
     assert len(dog["segmentation"]) == 1  # a polygon has no holes
 
@@ -80,6 +80,32 @@ def test_polygons_of_any_mask_are_ones_that_coco_reads(seed: int, density: float
         assert all(0 <= value <= 46 for value in polygon[::2])
         assert all(0 <= value <= 51 for value in polygon[1::2])
         coco_masks.frPyObjects([polygon], 51, 46)
+
+
+@pytest.mark.parametrize("side", [1, 2, 4, 16, 64])
+def test_a_square_comes_back_from_its_polygon_as_it_was(side: int) -> None:
+    pixels = np.zeros((100, 120), np.uint8)
+    pixels[7 : 7 + side, 11 : 11 + side] = 1
+    drawn = coco_masks.decode(coco_masks.merge(coco_masks.frPyObjects(polygons(pixels), 100, 120)))
+    assert np.array_equal(drawn, pixels)
+
+
+def test_pieces_that_nearly_touch_stay_apart() -> None:
+    pixels = np.zeros((20, 20), np.uint8)
+    pixels[2:6, 2:6] = pixels[2:6, 7:9] = 1
+    assert len(polygons(pixels)) == 2
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("s3://photos/2026/Stra%C3%9Fe%201%20%232%20(a).jpg", "Straße 1 #2 (a).jpg"),
+        ("s3://photos/2026/100%25.jpg", "100%.jpg"),
+        ("s3://photos/2026/sub/a.jpg", "sub/a.jpg"),
+    ],
+)
+def test_names_of_an_s3_jobs_pictures_are_those_of_its_keys(uri: str, name: str) -> None:
+    assert labels._relative(uri, Source(kind="s3", uri="s3://photos/2026/")) == name
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from watson.export.names import StemRegistry, file_name, readable_stem
     ("uri", "stem"),
     [
         ("file:///photos/My%20cat.jpeg", "My_cat"),
-        ("s3://bucket/a/100%25.jpg", "100_25"),
+        ("s3://bucket/a/100%25.jpg", "100"),
         ("s3://bucket/2026.01.02/street.view.png", "street.view"),
         ("s3://bucket/Ærø fjord.jpg", "Ærø_fjord"),
         ("s3://bucket/no-suffix", "no-suffix"),
@@ -37,9 +37,11 @@ def test_no_name_whatever_leads_out_of_the_folder(name: str) -> None:
     assert stem[0] not in ".-"
 
 
-def test_a_percent_sign_of_a_key_is_kept_and_one_of_a_file_uri_is_decoded() -> None:
-    assert file_name("s3://b/50%20off.jpg") == "50%20off.jpg"
+def test_names_are_those_that_people_know_the_files_by() -> None:
+    assert file_name("s3://b/50%20off.jpg") == "50 off.jpg"
+    assert file_name("s3://b/a%2520b.jpg") == "a%20b.jpg"
     assert file_name("file:///b/50%20off.jpg") == "50 off.jpg"
+    assert file_name("/b/50%20off.jpg") == "50%20off.jpg"
 
 
 def test_stems_are_unique_without_regard_to_case() -> None:

@@ -247,3 +247,23 @@ def test_megabytes_of_nothing_are_refused_quickly(hostile: bytes) -> None:
     began = time.monotonic()
     refusal(hostile, max_pixels=200_000_000)
     assert time.monotonic() - began < 5
+
+
+def progressive(scans: int, between: bytes = b"") -> bytes:
+    """A small progressive JPEG whose last scan, a few bytes, comes so often that there are as many."""
+    data = encoded(scene(), "JPEG", progressive=True)
+    usual = data.count(b"\xff\xda")
+    start = data.rfind(b"\xff\xda")
+    return data[:-2] + (between + data[start:-2]) * (scans - usual) + data[-2:]
+
+
+@pytest.mark.parametrize("between", [b"", b"\xff\xfe\x00\x04\xff\xd9"], ids=["", "a comment that looks like an end"])
+def test_a_jpeg_of_many_scans_is_refused_before_a_decoder_passes_over_it_again_and_again(between: bytes) -> None:
+    refused = refusal(progressive(101, between))
+    assert refused.code is ReasonCode.CORRUPT
+    assert "more than 100 scans" in str(refused)
+
+
+def test_a_jpeg_of_more_scans_than_usual_is_taken() -> None:
+    normalise(progressive(100), long_side=LONG_SIDE, max_pixels=MAX_PIXELS)
+    normalise(encoded(scene(), "JPEG", progressive=True), long_side=LONG_SIDE, max_pixels=MAX_PIXELS)

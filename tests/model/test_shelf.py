@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,27 @@ async def test_a_cache_that_cannot_be_written_can_pass(
     await shelf.put(card, weights)
     with pytest.raises(Retriable, match="WATSON_MODELS_DIR"):
         await shelf.weights(card)
+
+
+async def test_of_two_models_with_one_version_the_first_stays(
+    shelf: ModelShelf, card: ModelCard, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watson.model.cards.model_version", lambda *_: "0123456789ab")
+    await shelf.put(card, weights)
+    await shelf.put(card, weights)
+    other = card.model_copy(update={"configuration": {"category": "grey", "fails": True}})
+    assert other.reference == card.reference
+    with pytest.raises(UserError, match=r"street@0123456789ab is another model already"):
+        await shelf.put(other, weights)
+    assert await ModelShelf(shelf._objects, Settings(models_dir=weights.parent / "c")).card(card.reference) == card
+
+
+async def test_what_a_disk_forgot_of_the_cache_is_noticed_though_no_time_of_change_tells(
+    shelf: ModelShelf, card: ModelCard, weights: Path
+) -> None:
+    await shelf.put(card, weights)
+    kept = await shelf.weights(card)
+    whole, times = kept.read_bytes(), kept.stat()
+    kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    os.utime(kept, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert (await shelf.weights(card)).read_bytes() == whole

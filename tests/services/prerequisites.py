@@ -1,6 +1,7 @@
-"""What the machine has to bring for the tests: a JDK, Maven and Go; a Chromium. Where it may, apt installs them.
+"""What the machine has to bring for the tests: a JDK, Maven and Go; Chromium and Prometheus. Where it may, apt does it.
 
-The tests' servers cannot do without the first three. Without Chromium the tests that look at pages are left out.
+The tests' servers cannot do without the first three. Without Chromium the tests that look at pages are left out,
+without Prometheus those of rules and dashboards.
 """
 
 from __future__ import annotations
@@ -67,6 +68,18 @@ def chromium() -> str:
     raise ServiceError(f"There is no `chromium`: the tests that look at pages are left out. {remedy}")
 
 
+def prometheus() -> str:
+    """The path of Prometheus; `promtool` comes with it.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    if (path := shutil.which("prometheus")) and shutil.which("promtool"):
+        return path
+    remedy = "Install it (Debian: prometheus)."
+    raise ServiceError(f"There is no `prometheus`: tests of metrics, rules and dashboards are left out. {remedy}")
+
+
 def _path(name: str, remedy: str) -> str:
     path = shutil.which(name)
     if path is None:
@@ -85,7 +98,7 @@ def _new_enough(name: str, question: list[str], pattern: str, least: tuple[int, 
 
 
 _REQUIRED = ((java, "openjdk-17-jdk-headless"), (maven, "maven"), (go, "golang-go"))
-_OPTIONAL = ((chromium, "chromium"),)
+_OPTIONAL = ((chromium, "chromium"), (prometheus, "prometheus"))
 
 
 def missing(wanted: _Wanted = _REQUIRED) -> dict[str, str]:
@@ -102,7 +115,7 @@ def missing(wanted: _Wanted = _REQUIRED) -> dict[str, str]:
 def provide() -> None:
     """Check for all of them; what is missing is installed by apt, as root or by a sudo that asks for no password.
 
-    The environment variable NO_INSTALL=1 forbids installing. Says which tests are left out where Chromium is missing.
+    The environment variable NO_INSTALL=1 forbids installing. Says which tests are left out for want of the others.
 
     Raises:
         ServiceError: something that the servers need is still missing; says what to install.

@@ -68,6 +68,8 @@ def test_apt_is_asked_for_what_is_missing_and_nothing_else(programs: Path, monke
     _write(programs, "mvn", "Apache Maven 3.8.7")
     _write(programs, "go", "go version go1.26.8 linux/amd64")
     _write(programs, "chromium", "Chromium 156")
+    _write(programs, "prometheus", "")
+    _write(programs, "promtool", "")
     log = programs / "apt.log"
     apt = programs / "apt-get"
     _write(programs, "apt-get", "")

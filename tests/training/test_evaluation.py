@@ -102,3 +102,9 @@ def test_finding_in_a_crowd_is_neither_right_nor_wrong(tmp_path):
     assert found.ap == pytest.approx(1)
     assert found.mean_iou == 1
     assert found.category_iou["red"] is None
+
+
+def test_capitals_do_not_tell_categories_apart(dataset):
+    said = [[(name.upper(), mask, score) for name, mask, score in right(number)] for number in range(4)]
+    found = evaluate(Recited(*said, categories=[name.upper() for name in CATEGORIES]), dataset)
+    assert set(found.metrics().values()) == {1.0}

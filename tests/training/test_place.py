@@ -52,6 +52,17 @@ def test_the_folder_of_an_exported_dataset_gets_no_model_also_when_its_file_is_n
     TrainingPlace(tmp_path / "street-model").check_apart(tmp_path / "street")
 
 
+def test_a_finished_model_is_that_of_the_same_question_alone(place):
+    place.begin({"seed": 0})
+    place.finish({"name": "street"}, {"seed": 0, "epochs": []})
+    place.check_same("street", {"seed": 0})
+    with pytest.raises(UserError, match=r"holds another model, of name street, seed 0: give the same again"):
+        place.check_same("other", {"seed": 1})
+    place.model.write_text("{")
+    with pytest.raises(UserError, match="does not hold a finished training that can be read"):
+        place.check_same("street", {"seed": 0})
+
+
 def test_a_finished_model_is_not_overwritten(place):
     place.begin({"seed": 1})
     place.finish({"name": "Käse"}, {"epochs": []})

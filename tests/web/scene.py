@@ -42,6 +42,9 @@ from watson.storage.directory import DirectoryObjectStore
 from watson.storage.sqlite import SqliteCatalogue
 from watson.web.site import mount_site
 
+NO_BROKER = "127.0.0.1:1"
+"""Where nobody listens."""
+
 START = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 WEIGHTS = hashlib.sha256(b"weights").hexdigest()
 
@@ -214,7 +217,7 @@ async def serving(app: faust.App) -> AsyncIterator[ClientSession]:
 
 @asynccontextmanager
 async def site(scene: Scene, **changes: object) -> AsyncIterator[ClientSession]:
-    settings = Settings(web_port=free_port(), **changes)
+    settings = Settings(**{"web_port": free_port(), "brokers": NO_BROKER, **changes})
     app = plain_app(settings.model_copy(update={"web_host": "127.0.0.1"}))  # whatever the site is told
     mount_site(app, scene.catalogue, scene.objects, settings)
     async with serving(app) as client:

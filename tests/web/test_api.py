@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientSession
 
-from tests.web.scene import Scene, rectangle, site
+from tests.web.scene import NO_BROKER, Scene, rectangle, site
 from watson.errors import ReasonCode
 
 GREY = np.full((20, 30, 3), 128, np.uint8)
@@ -182,3 +183,16 @@ async def test_what_makes_no_sense_is_400_and_says_what(scene: Scene, path: str,
     await scene.add_job("j")
     async with site(scene) as client:
         assert len((await get(client, path, 400, **query))["error"]) > 10
+
+
+async def test_the_line_is_told_or_why_it_cannot_be(scene: Scene) -> None:
+    await scene.add_job("j", "draining", discovered=30, catalogued=20)
+    async with site(scene) as client:
+        async with asyncio.timeout(20):
+            while NO_BROKER not in (line := await get(client, "/api/v1/flow"))["trouble"] or not line["running_jobs"]:  # noqa: ASYNC110 - a server has no event for it
+                await asyncio.sleep(0.05)
+        job = await get(client, "/api/v1/jobs/j")
+    assert line["stages"] == []
+    assert (line["running_jobs"], line["images_per_second"], line["seconds_left"]) == (1, None, None)
+    assert (job["timings"], NO_BROKER in job["timings_missing"]) == (None, True)
+    assert job["now"]["images_per_second"] is None

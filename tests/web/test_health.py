@@ -72,3 +72,20 @@ async def test_metrics_are_in_prometheus_text_format() -> None:
         assert answer.content_type == "text/plain"
         names = {family.name for family in text_string_to_metric_families(await answer.text())}
     assert "watson_events" in names
+
+
+async def test_metrics_say_whether_the_worker_is_ready_and_for_how_long_it_stalled() -> None:
+    settings = Settings(web_port=free_port())
+    app = plain_app(settings)
+    state = {**GOOD, "ready": False, "stalled_for": 3.5}
+    asked = []
+
+    async def before() -> None:
+        asked.append(True)
+
+    mount_health(app, lambda: state, settings, before_metrics=before)
+    async with serving(app) as client, client.get("/metrics") as answer:
+        text = await answer.text()
+    assert 'watson_ready{role="segment"} 0.0' in text
+    assert 'watson_stalled_seconds{role="segment"} 3.5' in text
+    assert asked == [True]

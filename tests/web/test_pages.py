@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -56,12 +57,15 @@ async def populate(scene: Scene, *, name: str = "cat") -> str:
     return f"/jobs/j/images/{event.image_key}"
 
 
-NAMELESS = {"/", "/datasets", "/submit", "/diff", "/login", "/jobs/j/pause", "/jobs/j/resume", "/jobs/j/cancel"}
+NAMELESS = {
+    *("/", "/flow", "/datasets", "/submit", "/diff", "/login"),
+    *("/jobs/j/pause", "/jobs/j/resume", "/jobs/j/cancel"),
+}
 """Pages that show no name that `populate` is given."""
 
 ALL_PAGES = [
-    *("/", "/jobs/j", "/jobs/j/dead-letters", "/dead-letters", "/models", "/datasets", "/submit", "/diff", "/login"),
-    *("/jobs/j/pause", "/jobs/j/resume", "/jobs/j/cancel"),
+    *("/", "/flow", "/jobs/j", "/jobs/j/dead-letters", "/dead-letters", "/models", "/datasets", "/submit", "/diff"),
+    *("/login", "/jobs/j/pause", "/jobs/j/resume", "/jobs/j/cancel"),
 ]
 
 
@@ -79,6 +83,25 @@ async def test_the_overview_shows_each_job_with_its_bars(scene: Scene) -> None:
     }
     assert "draining" in page.text
     assert "4 in flight" in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/flow", "/jobs/j"])
+async def test_where_kafka_cannot_be_reached_the_pages_say_so(scene: Scene, path: str) -> None:
+    await populate(scene)
+    async with site(scene) as client, asyncio.timeout(20):
+        while "Kafka cannot be reached" not in (page := await read(client, path)).text:  # noqa: ASYNC110 - a server has no event for it
+            await asyncio.sleep(0.05)
+    assert [found for tag, found in page.elements if tag == "p" and "data-trouble" in found and "hidden" not in found]
+    assert not [found for _, found in page.elements if "data-role" in found]
+
+
+async def test_the_funnel_tells_counts_and_shares(scene: Scene) -> None:
+    await populate(scene)
+    async with site(scene) as client:
+        page = await read(client, "/jobs/j")
+    for fact in ("90.0 %", "70.0 %", "50.0 %", "10.0 %"):
+        assert fact in page.text
+    assert "/jobs/j/dead-letters" in page.all("a", "href")
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs/j"])
@@ -128,6 +151,7 @@ async def test_every_link_and_file_of_the_pages_answers(scene: Scene) -> None:
             addresses.update(form["action"] for form in forms)
             addresses.update(page.all("div", "data-poll"))
         addresses -= {"#main", "/metrics"}  # metrics are mounted with the health pages
+        addresses = {address for address in addresses if not address.endswith("/history")}  # these need a log
         assert len(addresses) > 15
         for address in addresses:
             async with client.get(address) as answer:

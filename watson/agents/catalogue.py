@@ -15,4 +15,4 @@ __all__ = ["build"]
 
 def build(settings: Settings) -> RoleApp:
     """The catalogue worker's app."""
-    return chain_app("catalogue", "segmented", CatalogueStage(), settings)
+    return chain_app("catalogue", CatalogueStage(), settings)

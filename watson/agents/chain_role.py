@@ -10,14 +10,16 @@ from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.loop import Loop
 from watson.agents.ports import Outbox
 from watson.agents.role import RoleApp
+from watson.agents.topics import INPUTS
 from watson.settings import Settings
 from watson.stages.stage import ChainStage
 
 __all__ = ["chain_app"]
 
 
-def chain_app(role: str, source: str, stage: ChainStage[Any], settings: Settings) -> RoleApp:
-    """The app of one stage: reads ``source``, runs ``stage``, emits to the next topic or to the dead letters."""
+def chain_app(role: str, stage: ChainStage[Any], settings: Settings) -> RoleApp:
+    """The app of one stage: reads its topic, runs ``stage``, emits to the next topic or to the dead letters."""
+    (source,) = INPUTS[role]
     app = RoleApp(role, settings)
     marks = app.mark_table("marks", source=source)
     outbox = Outbox(app, role, settings.topic_prefix, settings.partitions)

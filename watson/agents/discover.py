@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from watson import metrics
 from watson.agents.attempts import Underway
 from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.jobs import FROM_THE_USER, JobBoard
@@ -21,9 +22,10 @@ from watson.agents.owners import next_owner
 from watson.agents.ports import Outbox
 from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.role import RoleApp
+from watson.agents.topics import INPUTS
 from watson.agents.tracker import CHECK_SECONDS, SAID_SECONDS, Tracker
 from watson.errors import PartitionRevoked, Refused
-from watson.events import CHAIN, Event, JobChanged, PartitionProgressed, Record, RetryRequested
+from watson.events import Event, JobChanged, PartitionProgressed, Record, RetryRequested
 from watson.settings import Settings
 
 __all__ = ["build"]
@@ -81,6 +83,8 @@ class _Discover:
             log.debug("interrupted by a rebalance", why=str(why))
 
     async def repair_jobs(self) -> None:
+        under_way = [job for job in self.board.jobs.values() if job.mark.state in ("listing", "draining")]
+        metrics.JOBS_IN_FLIGHT.set(len(under_way))
         for job in list(self.board.jobs.values()):
             await self.board.relist_if_lost(job)
             await self.board.ask_again_if_lost(job)
@@ -94,9 +98,8 @@ def build(settings: Settings) -> RoleApp:
     app = RoleApp("discover", settings)
     role = _Discover(app, settings)
     loop = Loop("discover", role.handle, role.undecodable, settings.window)
-    topics = ["manifests", "jobs", *CHAIN, "dead-letters"]
 
-    @app.agent(input_topic(app, settings.topic_prefix, topics), name="discover")  # type: ignore[untyped-decorator]
+    @app.agent(input_topic(app, settings.topic_prefix, INPUTS["discover"]), name="discover")  # type: ignore[untyped-decorator]
     async def consume(stream: Any) -> None:
         await loop.consume(deliveries(stream, settings.topic_prefix))
 

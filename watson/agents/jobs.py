@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 import structlog
 
@@ -62,6 +63,7 @@ class JobBoard:
         self._resolve_model = resolve_model
         self._settings = settings
         self._turns = Turns()
+        self._orders = Turns()
         self._owners: dict[int, int] = {}
         self.jobs: dict[str, Job] = {}
         self.on_active: Callable[[Job], None] = lambda _: None
@@ -96,7 +98,8 @@ class JobBoard:
             if home != record.partition:
                 await self._outbox.send(event, partition=home)
                 return "ignored"
-            return await self._obey(home, event)
+            async with self._orders.of(event.job):  # a model takes time to resolve, and what follows waits its turn
+                return await self._obey(home, event)
         if isinstance(event, PartitionProgressed):
             return await self._progress(record.partition, event)
         if isinstance(event, JobChanged):
@@ -128,17 +131,16 @@ class JobBoard:
                 )
             if known.mark.state not in ("failed", "cancelled") or manifest.time <= known.mark.manifest.time:
                 return "repeated"
-        counted_on = known.mark.model_dump(include={"round", "resumes", "said"}) if known is not None else {}
         try:
             model = await self._resolve_model(manifest.model)
         except Refused as refused:
             why = str(refused)
-            mark = JobMark(manifest=manifest, model=manifest.model, state="failed", message=why, **counted_on)
+            mark = JobMark(manifest=manifest, model=manifest.model, state="failed", message=why, **_carried_on(known))
             await self._save(self._job(home, mark, known))
             return "quarantined"
         if model.announce is not None:
             await self._outbox.send(model.announce)
-        mark = JobMark(manifest=manifest, model=model.reference, **counted_on)
+        mark = JobMark(manifest=manifest, model=model.reference, **_carried_on(known))
         job = self._job(home, mark, known)
         await self._save(job)
         self.on_active(job)
@@ -311,3 +313,10 @@ class JobBoard:
             return False
         self.on_active(job)
         return True
+
+
+def _carried_on(known: Job | None) -> dict[str, Any]:
+    """What a job keeps when it is submitted again. It counts as resumed: a pause of the time before is no more."""
+    if known is None:
+        return {}
+    return {**known.mark.model_dump(include={"round", "said"}), "resumes": known.mark.resumes + 1}

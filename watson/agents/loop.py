@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from time import monotonic
+from time import monotonic, time
 
 import structlog
 
@@ -53,6 +53,8 @@ class Loop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
         self._consuming: asyncio.Task[None] | None = None
+        self._since: dict[int, float] = {}  # of each event in hand, when it came into the log
+        metrics.CONSUMER_LAG_SECONDS.labels(role).set_function(self._oldest)
 
     async def consume(self, deliveries: AsyncIterator[Delivery]) -> None:
         """Work until the deliveries end or a handler raises.
@@ -68,7 +70,7 @@ class Loop:
                     await slots.acquire()  # first: what is taken is worked on, and what waits can be seen to wait
                     if self._broken is not None:
                         raise self._broken
-                    delivery = await anext(source, None)
+                    delivery = await self._next(source)
                     if delivery is None:
                         break
                     task = asyncio.create_task(self._one(delivery))
@@ -82,6 +84,17 @@ class Loop:
             await self._drain()
         if self._broken is not None:
             raise self._broken
+
+    async def _next(self, source: AsyncIterator[Delivery]) -> Delivery | None:
+        """The next one; the time until it comes counts as idle where nothing is in hand."""
+        began, idle = monotonic(), not self._tasks
+        delivery = await anext(source, None)
+        if idle:
+            metrics.IDLE_SECONDS.labels(self._role).inc(monotonic() - began)
+        return delivery
+
+    def _oldest(self) -> float:
+        return max(0.0, time() - min(self._since.values())) if self._since else 0.0
 
     def _finished(self, task: asyncio.Task[None], slots: asyncio.Semaphore) -> None:
         self._tasks.discard(task)
@@ -104,6 +117,8 @@ class Loop:
 
     async def _one(self, delivery: Delivery) -> None:
         record, began = delivery.record, monotonic()
+        self._since[id(delivery)] = record.timestamp or time()
+        metrics.QUEUE_SECONDS.labels(self._role).observe(max(0.0, time() - self._since[id(delivery)]))
         WORKING_ON.set((record.topic, record.partition))
         with (
             structlog.contextvars.bound_contextvars(
@@ -122,6 +137,7 @@ class Loop:
                 log.exception("the worker cannot go on", role=self._role)
                 raise
             finally:
+                del self._since[id(delivery)]
                 metrics.IN_FLIGHT.labels(self._role).dec()
             span.set_attribute("watson.outcome", outcome)
             delivery.ack()

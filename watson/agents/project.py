@@ -12,19 +12,22 @@ from typing import Any, TypeVar
 
 import structlog
 
+from watson import metrics
 from watson.agents.attempts import Attempts, Failure
 from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.loop import Loop
 from watson.agents.ports import Outbox
 from watson.agents.quarantine import quarantine_undecodable
 from watson.agents.role import RoleApp
+from watson.agents.topics import INPUTS
 from watson.agents.turns import Turns
 from watson.errors import Refused, WatsonError
-from watson.events import TOPICS, Event, Record
+from watson.events import Event, Record
 from watson.settings import Settings
 from watson.stages.project import Projector
 from watson.storage.catalogue import Catalogue
 from watson.storage.connect_catalogue import catalogue
+from watson.storage.measured import measured
 
 __all__ = ["build"]
 
@@ -85,11 +88,11 @@ class _Project:
 def build(settings: Settings) -> RoleApp:
     """The project worker's app."""
     app = RoleApp("project", settings)
-    rows = catalogue(settings)
+    rows = measured(catalogue(settings), metrics.CATALOGUE_SECONDS)
     role = _Project(app, rows, settings)
     loop = Loop("project", role.handle, role.undecodable, settings.window)
 
-    @app.agent(input_topic(app, settings.topic_prefix, list(TOPICS)), name="project")  # type: ignore[untyped-decorator]
+    @app.agent(input_topic(app, settings.topic_prefix, INPUTS["project"]), name="project")  # type: ignore[untyped-decorator]
     async def consume(stream: Any) -> None:
         await loop.consume(deliveries(stream, settings.topic_prefix))
 

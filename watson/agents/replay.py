@@ -1,10 +1,11 @@
-"""Reads the log outside any consumer group: from its beginning to its present end, or what stands at one place."""
+"""Reads the log outside any consumer group: from its beginning to its present end, or what stands at some places."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,9 +16,15 @@ from watson.errors import BrokerUnavailable, UserError
 from watson.events import Record
 from watson.settings import Settings
 
-__all__ = ["LogReader", "open_log", "replay"]
+__all__ = ["LogReader", "Place", "open_log", "replay"]
+
+Place = tuple[str, int]
+"""A topic, without prefix, and a partition."""
 
 _POLL_MS = 1000
+_SHORT_POLL_MS = 250
+_FETCH_BYTES = 1 << 20
+_FETCH_WAIT_MS = 100  # what is read stands there already; and a broker answers a connection's questions one by one
 _PATIENCE_SECONDS = 60.0
 """A broker that delivers nothing for so long, though the end is not reached, is given up on."""
 
@@ -42,7 +49,7 @@ async def replay(settings: Settings, topics: Sequence[str], partition: int | Non
 
 
 class LogReader:
-    """Reads single records of the log."""
+    """Reads single records and stretches of the log."""
 
     def __init__(self, consumer: AIOKafkaConsumer, prefix: str) -> None:
         self._consumer = consumer
@@ -70,27 +77,79 @@ class LogReader:
         (message,) = batch[place]
         return _record(message, self._prefix) if message.offset == offset else None
 
+    async def reach(self, places: Iterable[Place]) -> dict[Place, range]:
+        """The offsets that each place has now."""
+        full = {self._full(place): place for place in places}
+        begins, ends = await self._consumer.beginning_offsets(list(full)), await self._consumer.end_offsets(list(full))
+        return {place: range(begins[there], ends[there]) for there, place in full.items()}
+
+    async def since(self, reach: Mapping[Place, range], time: datetime) -> dict[Place, int]:
+        """The offset of each place's first record with a timestamp of ``time`` or later; its end where there is none.
+
+        Not every broker is exact: it may be that of a record shortly before.
+        """
+        full = {self._full(place): place for place in reach}
+        wanted = max(0, int(time.timestamp() * 1000))
+        found = await self._consumer.offsets_for_times(dict.fromkeys(full, wanted))
+        offsets: dict[Place, int] = {}
+        for there, place in full.items():
+            at = found.get(there)
+            # Kafka says None where there is none, Tansu an offset without a timestamp
+            known = at is not None and at.offset >= 0 and (at.timestamp is None or at.timestamp >= 0)
+            offsets[place] = at.offset if known else reach[place].stop
+        return offsets
+
+    async def stretches(self, spans: Mapping[Place, range], deadline: float) -> AsyncIterator[Record]:
+        """The records of some spans of offsets, in the order of each place; ends early at ``deadline`` (loop time)."""
+        stops = {self._full(place): span.stop for place, span in spans.items() if span}
+        if not stops:
+            return
+        self._consumer.assign(list(stops))
+        for place, span in spans.items():
+            if span:
+                self._consumer.seek(self._full(place), span.start)
+        left = set(stops)
+        while left and asyncio.get_running_loop().time() < deadline:
+            for place, batch in (await self._consumer.getmany(*left, timeout_ms=_SHORT_POLL_MS)).items():
+                for message in batch:
+                    if message.offset < stops[place]:
+                        yield _record(message, self._prefix)
+            reached = {place for place in left if await self._consumer.position(place) >= stops[place]}
+            left -= reached
+            if reached and left:
+                self._consumer.pause(*reached)
+        self._consumer.unsubscribe()  # fetches no more: a broker answers other questions only after a fetch that waits
+
+    def _full(self, place: Place) -> TopicPartition:
+        return TopicPartition(self._prefix + place[0], place[1])
+
 
 @asynccontextmanager
-async def open_log(settings: Settings) -> AsyncIterator[LogReader]:
-    """A reader of single records.
+async def open_log(settings: Settings, fetch_bytes: int = _FETCH_BYTES) -> AsyncIterator[LogReader]:
+    """A reader of single records and stretches.
+
+    Args:
+        settings: where the broker is.
+        fetch_bytes: of one partition at once; a larger record still comes, alone.
 
     Raises:
         BrokerUnavailable: no broker answers.
         UserError: the log cannot be read.
     """
-    async with _consumer(settings) as consumer:
+    async with _consumer(settings, fetch_bytes) as consumer:
         yield LogReader(consumer, settings.topic_prefix)
 
 
 @asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+async def _consumer(settings: Settings, fetch_bytes: int = _FETCH_BYTES) -> AsyncIterator[AIOKafkaConsumer]:
     tolerate_header_names()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.brokers,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         request_timeout_ms=int(settings.request_timeout * 1000),
+        max_partition_fetch_bytes=fetch_bytes,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
     )
     try:
         await consumer.start()

@@ -13,10 +13,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from watson.errors import BrokerUnavailable, UserError
-from watson.events import TOPICS
+from watson.events import CHAIN, TOPICS
 from watson.settings import Settings
 
-__all__ = ["CHANGELOGS", "changelog_topic", "create_topics", "verify_topics"]
+__all__ = ["CHANGELOGS", "INPUTS", "changelog_topic", "create_topics", "verify_topics"]
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +30,16 @@ CHANGELOGS: tuple[tuple[str, str], ...] = (
     ("train", "marks"),
 )
 """Role and table: the one list of mark tables."""
+
+INPUTS: dict[str, tuple[str, ...]] = {
+    "discover": ("manifests", "jobs", *CHAIN, "dead-letters"),
+    "preprocess": ("image-discovered",),
+    "segment": ("preprocessed",),
+    "catalogue": ("segmented",),
+    "project": tuple(TOPICS),
+    "train": ("trainings",),
+}
+"""Role and the topics that it consumes, in the order of the chain."""
 
 _CHANGELOG_CONFIG = {
     "cleanup.policy": "compact",

@@ -176,6 +176,8 @@ class Tracker:
         if stored is not None and after == before:
             return "repeated"
         if before.in_flight and not after.in_flight:
+            if before.event is not None:
+                metrics.IMAGE_SECONDS.observe(max(0.0, (event.time - before.event.time).total_seconds()))
             self._typical[job] += _SMOOTHING * (time() - before.sent_at - self._typical[job])
         await self._write(partition, job, key, before, after)
         return "emitted"

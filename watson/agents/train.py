@@ -1,8 +1,9 @@
 """train: reads ``trainings``, trains, registers the model (``models``), and emits how it ended to ``trainings``.
 
-A training takes minutes to hours, in a process of its own. A redelivery finds the mark and does nothing; a worker that
-died leaves a checkpoint, and the next one to have the training goes on from it where it shares the disk. When its end
-was said, what a training left on disk is deleted; of one that failed it stays.
+A training takes minutes to hours, in a process of its own. A redelivery finds the mark and does nothing; one that
+failed is tried anew where it is asked for after that. A worker that died leaves a checkpoint, and the next one to have
+the training goes on from it where it shares the disk. When its end was said, what a training left on disk is deleted;
+of one that failed it stays.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from watson.agents.deliveries import deliveries, input_topic
 from watson.agents.loop import Loop
 from watson.agents.ports import Marks, Outbox
 from watson.agents.role import RoleApp
+from watson.agents.topics import INPUTS
 from watson.agents.trainer import Trainer
 from watson.agents.turns import Turns
 from watson.errors import Refused
@@ -48,7 +50,7 @@ class TrainLink:
             return "ignored"
         async with self._turns.of(event.id):
             mark = self._marks.get(record.partition, event.id.bytes)
-            if mark is not None:
+            if mark is not None and not _is_asked_again(event, mark):
                 await self._tidy_again(mark)
                 return "repeated"
             ended = await self._done(event)
@@ -86,6 +88,15 @@ class TrainLink:
         return TrainingEnded(training=event.training, state="failed", message=message)
 
 
+def _is_asked_again(event: TrainingRequested, mark: bytes) -> bool:
+    """Whether the training failed, and this was asked after that."""
+    try:
+        ended = from_kept(mark, TrainingEnded)
+    except Refused:  # a newer Watson kept it
+        return False
+    return ended.state == "failed" and event.time > ended.time
+
+
 def build(settings: Settings) -> RoleApp:
     """The train worker's app."""
     app = RoleApp("train", settings)
@@ -100,7 +111,7 @@ def build(settings: Settings) -> RoleApp:
     )
     loop = Loop("train", link.handle, link.undecodable, settings.window)
 
-    @app.agent(input_topic(app, settings.topic_prefix, ["trainings"]), name="train")  # type: ignore[untyped-decorator]
+    @app.agent(input_topic(app, settings.topic_prefix, INPUTS["train"]), name="train")  # type: ignore[untyped-decorator]
     async def consume(stream: Any) -> None:
         await loop.consume(deliveries(stream, settings.topic_prefix))
 

@@ -5,24 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 __all__ = ["Turns"]
 
 
+@dataclass(slots=True)
+class _Turn:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # first come, first served
+    users: int = 0
+
+
 class Turns:
-    """Holds nothing for keys that nobody is working on."""
+    """In the order in which they ask. Holds nothing for keys that nobody is working on."""
 
     def __init__(self) -> None:
-        self._busy: dict[Hashable, asyncio.Event] = {}
+        self._turns: dict[Hashable, _Turn] = {}
 
     @asynccontextmanager
     async def of(self, key: Hashable) -> AsyncIterator[None]:
         """Wait until nobody else works on ``key``, then hold it."""
-        while (before := self._busy.get(key)) is not None:
-            await before.wait()
-        done = self._busy[key] = asyncio.Event()
+        turn = self._turns.setdefault(key, _Turn())
+        turn.users += 1
         try:
-            yield
+            async with turn.lock:
+                yield
         finally:
-            del self._busy[key]
-            done.set()
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[key]

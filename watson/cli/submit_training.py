@@ -11,9 +11,10 @@ from watson.actions.manifest import name_of_question
 from watson.cli.labelled import SNAPSHOT
 from watson.cli.printing import print_json
 from watson.cli.session import command_settings, in_loop, open_objects, publish_event
-from watson.errors import UserError
+from watson.errors import Refused, UserError
+from watson.events import TrainingEnded, TrainingRequested, decode
 from watson.events import TrainingOptions as EventOptions
-from watson.events import TrainingRequested
+from watson.settings import Settings
 from watson.training.options import TrainingOptions
 
 __all__ = ["submit_training"]
@@ -43,7 +44,7 @@ def submit_training(
         raise UserError("a train worker sees no files of yours: give --dataset snapshot:ID (watson datasets snapshot)")
     asked = _asked(options, held_out)
 
-    async def ask() -> TrainingRequested:
+    async def ask() -> tuple[TrainingRequested, TrainingEnded | None]:
         from watson.snapshots import find  # noqa: PLC0415 - needed here alone
 
         settings = command_settings()
@@ -52,14 +53,39 @@ def submit_training(
         said = f"{name}\n{options.base}\n{snapshot}\n{asked.model_dump_json()}"
         training = name_of_question(name, said)
         event = TrainingRequested(training=training, name=name, base=options.base, snapshot=snapshot, options=asked)
-        await publish_event(settings, event)
-        return event
+        before = await _end_of(training, settings)
+        if before is None or before.state == "failed":
+            await publish_event(settings, event)
+        return event, before
 
-    event = in_loop(ask())
+    event, before = in_loop(ask())
+    done = before.model if before is not None and before.state == "complete" else None
     if as_json:
-        print_json({"training": event.training, "name": name, "snapshot": event.snapshot})
+        print_json({"training": event.training, "name": name, "snapshot": event.snapshot, "done": done})
+    elif done:
+        typer.echo(f"training {event.training} was done already: its model is {done}")
+    elif before is not None:
+        typer.echo(f"asked again for training {event.training}, which failed before: {before.message}")
     else:
-        typer.echo(f"asked for training {event.training}; its model will be among watson models list")
+        typer.echo(
+            f"asked for training {event.training}; when it is done its model is among watson models list, and the same "
+            "question asked again says how it ended"
+        )
+
+
+async def _end_of(training: str, settings: Settings) -> TrainingEnded | None:
+    """How a training ended, as far as the log knows."""
+    from watson.agents.replay import replay  # noqa: PLC0415 - aiokafka only where it is used
+
+    newest: TrainingEnded | None = None
+    async for record in replay(settings, [TrainingEnded.topic]):
+        try:
+            event = decode(record)
+        except Refused:
+            continue  # project sends it to the dead letters
+        if isinstance(event, TrainingEnded) and event.training == training:
+            newest = event if newest is None else max(newest, event, key=lambda one: one.time)
+    return newest
 
 
 def _asked(options: TrainingOptions, held_out: float) -> EventOptions:

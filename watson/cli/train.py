@@ -150,6 +150,7 @@ def _train(
         if path is not None and not str(path).startswith(SNAPSHOT):
             place.check_apart(Path(path))
     if resume and register_it and place.model.exists():  # it was trained, and then a service was away
+        place.check_same(name, options.fingerprint())
         _registered(place, None, as_json=as_json)
         return
     place.check(resume=resume)

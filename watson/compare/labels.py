@@ -30,6 +30,7 @@ __all__ = ["coco_of", "jsonl_of", "polygons", "text_of"]
 
 _TOLERANCE = 0.0015  # of the long side, as the gallery's outlines
 _DIGITS = 2
+_ENLARGED = 2
 
 
 def jsonl_of(chosen: Iterable[Suggestion]) -> bytes:
@@ -110,24 +111,36 @@ def _annotation(number: int, image: int, event: ImageCatalogued, mask: StoredMas
 
 
 def polygons(pixels: NDArray[np.uint8], x: float = 1.0, y: float = 1.0) -> list[list[float]]:
-    """The outer borders of a mask's pieces, each as x, y, x, y, … in pixels, through the middles of the outermost ones.
+    """The outer borders of a mask's pieces, each as x, y, x, y, … in pixels, along the outer edges of its pixels.
+
+    OpenCV's contours go through the middles of pixels: those of a mask that is grown by one pixel to the right and down
+    go through the corners. It is enlarged before, so that pieces do not grow together.
 
     Args:
         pixels: (H, W) uint8, 0 or 1.
         x: by how much to stretch it, in width.
         y: likewise, in height.
     """
-    contours, _ = cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    tolerance = _TOLERANCE * max(pixels.shape)
+    left, top, width, height = cv2.boundingRect(pixels)
+    part = pixels[top : top + height, left : left + width]  # enlarged as a whole, a large picture would take gigabytes
+    large = np.pad(part.repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1), 1)
+    contours, _ = cv2.findContours(_grown(large), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    tolerance = _TOLERANCE * max(pixels.shape) * _ENLARGED
     found: list[list[float]] = []
     for contour in contours:
-        points = cv2.approxPolyDP(contour, tolerance, closed=True).reshape(-1, 2).astype(np.float64) + 0.5
-        if len(points) < 3:  # a piece one pixel wide: its box
-            left, top, wide, high = cv2.boundingRect(contour)
-            corners = [(left, top), (left + wide, top), (left + wide, top + high), (left, top + high)]
+        points = cv2.approxPolyDP(contour, tolerance, closed=True).reshape(-1, 2).astype(np.float64)
+        if len(points) < 3:  # a thin piece, all of which is within the tolerance: its box
+            at, down, wide, high = cv2.boundingRect(contour)
+            corners = [(at, down), (at + wide, down), (at + wide, down + high), (at, down + high)]
             points = np.array(corners, dtype=np.float64)
-        found.append([round(float(value), _DIGITS) for value in (points * (x, y)).reshape(-1)])
+        placed = (points - 1) / _ENLARGED + (left, top)
+        found.append([round(float(value), _DIGITS) for value in (placed * (x, y)).reshape(-1)])
     return found
+
+
+def _grown(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Each pixel and its neighbours to the right and below, so that the contour's points lie on the pixels' corners."""
+    return np.asarray(cv2.dilate(mask, np.ones((2, 2), np.uint8), anchor=(1, 1)), np.uint8)
 
 
 def _size(event: ImageCatalogued) -> tuple[int, int]:
@@ -154,5 +167,4 @@ def _relative(uri: str, source: Source) -> str:
         return file_name(uri)
     if source.kind not in ("directory", "s3") or not uri.startswith(root):
         return file_name(uri)
-    below = uri.removeprefix(root)
-    return str(PurePosixPath(unquote(below) if uri.startswith("file:") else below))
+    return str(PurePosixPath(unquote(uri.removeprefix(root))))  # as a listing wrote it: escaped, whatever the scheme

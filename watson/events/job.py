@@ -88,7 +88,7 @@ class JobChanged(JobEvent):
     state: JobState
     listed: Count = Field(description="entries listed so far; final unless state is listing or paused")
     message: Message = Field(default="", description="why, where the state is failed or paused")
-    resumes: Count = Field(default=0, description="how often the job was resumed after a pause")
+    resumes: Count = Field(default=0, description="how often the job was resumed after a pause, or submitted again")
 
     @property
     def id(self) -> UUID:

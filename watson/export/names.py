@@ -21,10 +21,13 @@ _RESERVED = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lp
 def file_name(uri: str) -> str:
     """Last component of a URI or path, as people know the file; not safe to write to.
 
-    An S3 key may hold ``%`` and ``?`` as they are, so only ``file://`` URIs are unquoted.
+    Sources write keys escaped (`watson.sources.uris`); what has no scheme is a path as it is.
     """
-    path = unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
-    return path.rstrip("/").rpartition("/")[2] or uri
+    if uri.startswith("file://"):
+        uri = unquote(urlsplit(uri).path)
+    elif uri.startswith("s3://"):
+        uri = unquote(uri)
+    return uri.rstrip("/").rpartition("/")[2] or uri
 
 
 def readable_stem(uri: str) -> str:

@@ -17,6 +17,8 @@ __all__ = ["ends_early", "prepare"]
 # far beyond what any encoder writes, far below what would take noticeable time
 _MOST_SEGMENTS = 100_000
 _MOST_FILL_BYTES = 1_000_000  # between a JPEG's segments; Pillow steps over them one by one
+_MOST_SCANS = 100
+"""Of a JPEG. Encoders write about ten; each costs the decoder a pass over all pixels, and may have but a few bytes."""
 _MOST_CHUNKS = 1_000_000
 _MOST_DIRECTORY_ENTRIES = 65_535
 _MOST_TAG_VALUES = 1 << 20
@@ -27,6 +29,7 @@ _CRITICAL = 0x20  # Source: PNG 3rd edition, section 5.4: bit 5 of the type's fi
 
 _JPEG_MARKER = re.compile(rb"\xff([^\xff\x00])", re.DOTALL)
 _JPEG_ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length: TEM, RST0 to RST7, SOI
+_JPEG_AFTER_SCAN = re.compile(rb"\xff([^\xff\x00\xd0-\xd7])", re.DOTALL)  # what is neither data nor RST0 to RST7
 _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 
 _BMP_RUN_LENGTH = frozenset((1, 2))
@@ -80,7 +83,7 @@ def _corrupt(what: str) -> Refused:
 
 
 def _jpeg(data: bytes) -> None:
-    """Walk the segments up to the first scan."""
+    """Walk the segments up to the first scan; from there on, count the scans."""
     position, fill = 2, 0
     for _ in range(_MOST_SEGMENTS):
         match = _JPEG_MARKER.search(data, position)
@@ -103,8 +106,28 @@ def _jpeg(data: bytes) -> None:
         if position > len(data):
             raise _truncated("its picture data begin")
         if marker == _JPEG_SCAN:
+            _jpeg_scans(data, position)
             return
     raise _corrupt(f"the JPEG has more than {_MOST_SEGMENTS} segments before its picture data")
+
+
+def _jpeg_scans(data: bytes, position: int) -> None:
+    """Walk on from the data of the first scan to the end marker. Where the file ends before, the decoder says so."""
+    scans = 1
+    for _ in range(_MOST_SEGMENTS):
+        match = _JPEG_AFTER_SCAN.search(data, position)
+        if match is None or match[1][0] == _JPEG_END:
+            return
+        marker, position = match[1][0], match.end()
+        if marker in _JPEG_ALONE:
+            continue
+        scans += marker == _JPEG_SCAN
+        if scans > _MOST_SCANS:
+            raise _corrupt(
+                f"the JPEG has more than {_MOST_SCANS} scans, each of which costs a pass over all its pixels"
+            )
+        position += int.from_bytes(data[position : position + 2], "big")
+    raise _corrupt(f"the JPEG has more than {_MOST_SEGMENTS} segments after its first scan")
 
 
 def _png(data: bytes) -> bytes:

@@ -66,7 +66,7 @@ def read_description(path: Path) -> ModelDescription:
         description = ModelDescription.model_validate(said)
     except ValidationError as exc:
         raise UserError(f"the model file {path} is wrong:\n  " + "\n  ".join(problems_of(exc))) from exc
-    except ValueError as exc:  # also what json, tomllib and decode raise
+    except (ValueError, RecursionError) as exc:  # what json, tomllib and decode raise, the latter of nesting
         raise UserError(f"the model file {path} cannot be read: {exc}") from exc
     if description.weights is None:
         return description

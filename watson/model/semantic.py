@@ -56,7 +56,12 @@ def instances(
         settings: which components count.
 
     The score is the mean probability of the component's own channel over its pixels.
+
+    Raises:
+        ValueError: a probability is NaN or infinite: the network computes nothing that means anything.
     """
+    if not np.isfinite(probabilities).all():
+        raise ValueError("the network's output is NaN or infinite: its weights are damaged or too large")
     best = np.full((height, width), -1, np.float32)
     winner = np.zeros((height, width), np.intp)
     for channel in np.unique(probabilities.argmax(axis=0)):  # one at a time: all of them at once are gigabytes

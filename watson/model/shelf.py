@@ -21,7 +21,6 @@ from watson.model import registry
 from watson.model.cards import ModelCard, card_key, weights_key
 from watson.model.kinds import kind_named
 from watson.model.segmenter import ModelInfo, Segmenter
-from watson.model.weights import sha256_of
 from watson.settings import Settings
 from watson.storage.objects import ObjectStore
 
@@ -137,15 +136,31 @@ class ModelShelf:
             weights: a file with the card's sha256.
 
         Raises:
-            UserError: the file has another hash.
+            UserError: the file has another hash, or another model has its name and version.
             Retriable: the object store is unavailable.
         """
         data = await asyncio.to_thread(weights.read_bytes)
         if await asyncio.to_thread(_hash, data) != card.weights_sha256:
             raise UserError(f"{weights} changed while it was read: do it again")
+        await self._check_free(card)
         # also where an object of that size is there already: it may be damaged, and this is how to make it good
         await self._objects.put(weights_key(card.weights_sha256), data)
         await self._objects.put(card_key(card.reference), card.to_bytes(), "application/json")
+
+    async def _check_free(self, card: ModelCard) -> None:
+        """A version is the beginning of a hash: who looks for long enough finds two models of one. The first stays."""
+        try:
+            known = await self._objects.get(card_key(card.reference), ModelCard.MOST_BYTES)
+        except Refused as exc:
+            if exc.code is ReasonCode.OBJECT_MISSING:
+                return
+            raise
+        try:
+            other = ModelCard.from_bytes(known, card.reference) != card
+        except Refused:
+            return  # it is damaged, and this makes it good
+        if other:
+            raise UserError(f"{card.reference} is another model already, with the same version: change the name")
 
     # ------------------------------------------------------------------
     async def _fetched_card(self, reference: str) -> ModelCard:
@@ -175,8 +190,9 @@ class ModelShelf:
 def _is_whole(path: Path, sha256: str) -> bool:
     if not path.is_file():
         return False
-    if sha256_of(path) == sha256:
-        return True
+    with path.open("rb") as file:  # each time: what a disk forgets has no later time of change
+        if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+            return True
     log.warning("weights in the cache are damaged; fetching them again", path=str(path))
     return False
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from watson import metrics
 from watson.errors import ReasonCode, Refused, Retriable
 from watson.model.segmenter import Segmenter
 
@@ -61,7 +62,8 @@ class LoadedModels:
     async def _loaded(self, reference: str) -> Segmenter:
         log.info("loading a model", model=reference)
         try:
-            return await self._load(reference)
+            with metrics.MODEL_LOAD_SECONDS.time():
+                return await self._load(reference)
         except (Refused, Retriable):
             raise
         except Exception as exc:  # not the picture's fault: another try, or another worker, may have better luck

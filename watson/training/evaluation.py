@@ -83,14 +83,15 @@ class Evaluation:
 def evaluate(segmenter: Segmenter, dataset: LabelledDataset, on_progress: OnProgress | None = None) -> Evaluation:
     """Let a model segment the pictures of a dataset, and compare. One picture at a time: memory does not grow.
 
-    Categories of model and dataset are the same where their names are. What the model finds of categories that the
+    Categories of model and dataset are the same where their names are, without regard to capitals, as rules and diff
+    have it. What the model finds of categories that the
     dataset does not have is left out, as if it were background; a category that the model lacks is found nowhere.
 
     Raises:
         UserError: the two have no category in common, or a file of the dataset cannot be read.
     """
-    numbers = {name: number for number, name in enumerate(dataset.categories)}
-    if not numbers.keys() & set(segmenter.info.categories):
+    numbers = {name.casefold(): number for number, name in enumerate(dataset.categories)}
+    if not numbers.keys() & set(map(str.casefold, segmenter.info.categories)):
         raise UserError(
             f"the model {segmenter.info.reference} and {dataset.place} have no category in common. The model's: "
             f"{_some(segmenter.info.categories)}. The dataset's: {_some(dataset.categories)}."
@@ -122,7 +123,8 @@ def evaluate(segmenter: Segmenter, dataset: LabelledDataset, on_progress: OnProg
 
 
 def _of_categories(segmentation: Segmentation, numbers: Mapping[str, int]) -> list[tuple[int, Instance]]:
-    return [(numbers[one.category], one) for one in segmentation.instances if one.category in numbers]
+    named = ((numbers.get(one.category.casefold()), one) for one in segmentation.instances)
+    return [(number, one) for number, one in named if number is not None]
 
 
 def _painted(found: Sequence[tuple[int, Instance]], truth: Labels) -> Labels:

@@ -50,7 +50,7 @@ class TrainingOptions:
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
     dice: float = 0.5
-    dropout: float = 0.1
+    dropout: float = 0.0
     cache_bytes: int = 4_000_000_000
     threads: int = 1
 

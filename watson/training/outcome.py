@@ -16,7 +16,7 @@ from watson.model.cards import ModelCard
 from watson.model.kinds import fpn
 from watson.training.evaluation import CATEGORY_IOU
 
-__all__ = ["KIND", "card_of", "check_registrable"]
+__all__ = ["KIND", "card_of", "check_registrable", "configuration_of"]
 
 KIND = "fpn"
 
@@ -40,6 +40,25 @@ def card_of(name: str, configuration: fpn.Configuration, weights_sha256: str, we
     )
 
 
+def configuration_of(base: str, categories: tuple[str, ...], *, side: int, width: int, place: str) -> fpn.Configuration:
+    """Return the model's configuration.
+
+    Args:
+        base: name of the frozen network.
+        categories: by category id.
+        side: root of the area looked at, pixels.
+        width: channels within the head.
+        place: where the categories come from; for messages.
+
+    Raises:
+        UserError: no model can have such a category: names it.
+    """
+    try:
+        return fpn.Configuration(base=base, categories=categories, side=side, width=width)
+    except ValidationError as exc:
+        raise _not_registrable(exc, place, categories) from exc
+
+
 def check_registrable(name: str, configuration: fpn.Configuration, place: str, described: Mapping[str, Any]) -> None:
     """See that the model can be registered once it is there: with these categories, and a measure of each.
 
@@ -56,9 +75,12 @@ def check_registrable(name: str, configuration: fpn.Configuration, place: str, d
     try:
         card_of(name, configuration, "0" * 64, 0).registered(metrics=metrics, **described)
     except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        what = _what(first, configuration.categories)
-        raise UserError(f"no model of {place} could be registered: {what}: {first['msg']}") from exc
+        raise _not_registrable(exc, place, configuration.categories) from exc
+
+
+def _not_registrable(exc: ValidationError, place: str, categories: tuple[str, ...]) -> UserError:
+    first = exc.errors(include_url=False)[0]
+    return UserError(f"no model of {place} could be registered: {_what(first, categories)}: {first['msg']}")
 
 
 def _what(error: ErrorDetails, categories: tuple[str, ...]) -> str:

@@ -68,6 +68,26 @@ class TrainingPlace:
                 "with --out"
             )
 
+    def check_same(self, name: str, options: Mapping[str, Any]) -> None:
+        """See that the finished model that is here is the one that is asked for.
+
+        Args:
+            name: of the model.
+            options: all that decides a training but its pictures.
+
+        Raises:
+            UserError: it has another name, or was trained with other options; or its files are damaged.
+        """
+        try:
+            model, history = (json.loads(file.read_bytes()) for file in (self.model, self.history))
+            before = {**history, "name": model["name"]}
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise UserError(f"{self.folder} does not hold a finished training that can be read: {exc}") from exc
+        wanted = {**options, "name": name}
+        if differing := sorted(key for key, value in wanted.items() if before.get(key) != value):
+            was = ", ".join(f"{key} {before.get(key)}" for key in differing)
+            raise UserError(f"{self.folder} holds another model, of {was}: give the same again, or another --out")
+
     def begin(self, fingerprint: Mapping[str, Any]) -> None:
         """Make the folder, or see that what was begun in it is the same training.
 

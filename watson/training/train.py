@@ -29,7 +29,7 @@ from watson.training.features import FeatureCache, Features
 from watson.training.labelled import LabelledDataset
 from watson.training.loop import HeadTraining
 from watson.training.options import TrainingOptions
-from watson.training.outcome import KIND, card_of, check_registrable
+from watson.training.outcome import KIND, card_of, check_registrable, configuration_of
 from watson.training.place import TrainingPlace
 
 __all__ = ["OnProgress", "Trained", "train"]
@@ -107,8 +107,8 @@ def train(
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     base = base_named(options.base)
-    configuration = fpn.Configuration(
-        base=base.name, categories=training.categories, side=options.side, width=options.width
+    configuration = configuration_of(
+        base.name, training.categories, side=options.side, width=options.width, place=training.place
     )
     described = _described(base, configuration, dataset)
     check_registrable(name, configuration, training.place, described)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,13 +27,17 @@ __all__ = [
     "DifferenceUnderWay",
     "ErrorDocument",
     "FieldErrors",
+    "FlowDocument",
+    "HistoryDocument",
     "ImageDocument",
     "ImageList",
     "JobAsked",
     "JobDocument",
     "JobList",
+    "JobProgress",
     "JobSent",
     "JobTold",
+    "JobsProgress",
     "ModelList",
     "NothingAsked",
     "ResumeAsked",
@@ -73,6 +77,33 @@ class StageCounts(_Answer):
     quarantined: int
 
 
+class Throughput(_Answer):
+    """Images that ended, over the last minutes; the newest last, null where it is not known."""
+
+    bar_seconds: float
+    bars: list[float | None]
+
+
+class PaceDocument(_Answer):
+    """A job's present pace."""
+
+    images_per_second: float | None
+    stages_per_second: dict[str, float | None]
+    seconds_left: Annotated[float | None, Field(description="null while nobody can know")]
+    throughput: Throughput
+
+
+class StageTiming(_Answer):
+    """When the images of a job passed a stage, and how long that took."""
+
+    stage: str
+    began: datetime | None
+    last: datetime | None
+    images: int
+    median_seconds: float | None
+    slow_seconds: float | None
+
+
 class JobLinks(_Answer):
     """Addresses of this job."""
 
@@ -98,6 +129,7 @@ class JobDocument(_Answer):
     in_flight: int
     seconds: Annotated[float, Field(description="from the submission to the end, or to now")]
     rate: Annotated[float, Field(description="images a second that ended, over all of it")]
+    now: PaceDocument
     links: JobLinks
 
 
@@ -107,6 +139,10 @@ class WholeJob(JobDocument):
     categories: Annotated[dict[str, int], Field(description="masks by category")]
     quarantined_by_reason: dict[str, int]
     quarantined_by_reason_complete: Annotated[bool, Field(description="false where there are more than were counted")]
+    timings: Annotated[
+        list[StageTiming] | None, Field(description="seconds of the stages; null where they are not known")
+    ]
+    timings_missing: Annotated[str | None, Field(description="why they are not")]
 
 
 class JobList(_Answer):
@@ -114,6 +150,98 @@ class JobList(_Answer):
 
     jobs: list[JobDocument]
     cursor: Cursor
+
+
+class WorkerDocument(_Answer):
+    """A worker of a stage."""
+
+    name: str
+    host: str
+    partitions: int
+
+
+class TopicLag(_Answer):
+    """What waits in a topic, in all and by partition."""
+
+    topic: str
+    lag: int
+    partitions: list[int]
+
+
+class StageDocument(_Answer):
+    """A stage of the line."""
+
+    role: str
+    state: Literal["busy", "idle", "rebalancing", "stuck", "abandoned", "absent"]
+    label: str
+    note: str
+    workers: list[WorkerDocument]
+    lag: int
+    events_per_second: float | None
+    topics: list[TopicLag]
+
+
+class FlowDocument(_Answer):
+    """The line as a whole."""
+
+    trouble: Annotated[str | None, Field(description="why there are no stages; null where there are")]
+    stages: list[StageDocument]
+    workers: int
+    running_jobs: int
+    images_per_second: float | None
+    seconds_left: float | None
+    throughput: Throughput
+
+
+class JobsProgress(JobList):
+    """Jobs, and the line."""
+
+    flow: FlowDocument
+
+
+class JobProgress(_Answer):
+    """A job, and the line."""
+
+    job: WholeJob
+    flow: FlowDocument
+
+
+class HistoryEntry(_Answer):
+    """A record of the log that speaks of the image."""
+
+    topic: str
+    partition: int
+    offset: int
+    time: datetime
+    written: datetime
+    what: str
+    id: UUID | None
+    source: str | None
+    redrive: str | None
+    problem: str | None
+    event: Annotated[dict[str, Any] | None, Field(description="null where there is none, or it is very large")]
+
+
+class HistorySearched(_Answer):
+    """Which offsets were read, of those that could hold events of the image."""
+
+    topic: str
+    partition: int
+    complete: bool
+    read: tuple[int, int]
+    of: tuple[int, int]
+
+
+class HistoryDocument(_Answer):
+    """What the log holds of an image."""
+
+    job: str
+    image_key: UUID
+    partition: int
+    complete: bool
+    more: int
+    entries: list[HistoryEntry]
+    searched: list[HistorySearched]
 
 
 class ImageLinks(_Answer):

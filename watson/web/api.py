@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 import faust
 from aiohttp import web
 
-from watson.events import now
 from watson.storage.catalogue import Page
-from watson.web.documents import dead_letter_document, image_document, job_document, model_document
+from watson.web.documents import dead_letter_document, image_document, model_document
 from watson.web.guard import add_page, json_response
-from watson.web.queries import Queries, after_of, limit_of
+from watson.web.history import history_document
+from watson.web.log_search import Histories
+from watson.web.queries import Queries, after_of, image_key_of, limit_of
+from watson.web.state import State
 
 __all__ = ["mount_api"]
 
@@ -21,14 +23,16 @@ Row = TypeVar("Row")
 _DEFAULT_LIMIT = 100
 
 
-def mount_api(app: faust.App, queries: Queries) -> None:
+def mount_api(app: faust.App, queries: Queries, state: State, histories: Histories) -> None:
     """Add the routes to an app whose web server has not started."""
-    api = _Api(queries)
+    api = _Api(queries, state, histories)
     for path, handler in (
+        ("/api/v1/flow", api.flow),
         ("/api/v1/jobs", api.jobs),
         ("/api/v1/jobs/{job}", api.job),
         ("/api/v1/jobs/{job}/images", api.images),
         ("/api/v1/jobs/{job}/images/{image_key}", api.image),
+        ("/api/v1/jobs/{job}/images/{image_key}/history", api.history),
         ("/api/v1/jobs/{job}/dead-letters", api.dead_letters),
         ("/api/v1/dead-letters", api.undecodable),
         ("/api/v1/models", api.models),
@@ -38,26 +42,19 @@ def mount_api(app: faust.App, queries: Queries) -> None:
 
 
 class _Api:
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, state: State, histories: Histories) -> None:
         self._queries = queries
+        self._state = state
+        self._histories = histories
+
+    async def flow(self, _request: web.Request) -> web.Response:
+        return json_response(self._state.flow())
 
     async def jobs(self, request: web.Request) -> web.Response:
-        at = now()
-        rows = await self._queries.jobs(after_of(request), limit_of(request, _DEFAULT_LIMIT))
-        return _listing("jobs", rows, lambda row: job_document(row, at))
+        return json_response(await self._state.jobs(after_of(request), limit_of(request, _DEFAULT_LIMIT)))
 
     async def job(self, request: web.Request) -> web.Response:
-        row = await self._queries.job(request.match_info["job"])
-        categories = await self._queries.categories(row.job.job)
-        reasons = await self._queries.reasons(row.job.job)
-        return json_response(
-            {
-                **job_document(row, now()),
-                "categories": dict(categories),
-                "quarantined_by_reason": reasons.counts,
-                "quarantined_by_reason_complete": reasons.complete,
-            }
-        )
+        return json_response(await self._state.whole_job(request.match_info["job"]))
 
     async def images(self, request: web.Request) -> web.Response:
         row = await self._queries.job(request.match_info["job"])
@@ -69,6 +66,12 @@ class _Api:
     async def image(self, request: web.Request) -> web.Response:
         row = await self._queries.job(request.match_info["job"])
         return json_response(image_document(await self._queries.image(row.job.job, request.match_info["image_key"])))
+
+    async def history(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        key = image_key_of(request.match_info["image_key"])
+        end = await self._queries.image_if_any(row.job.job, key)
+        return json_response(history_document(await self._histories.of(row, key, end)))
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         return await self._letters(request, await self._queries.job_of_letters(request.match_info["job"]))

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from watson.events import ImageCatalogued, ModelEvaluated, ModelRegistered
 from watson.storage.catalogue import DeadLetterRow, JobRow
+from watson.web.flow.board import JobPace
+from watson.web.flow.documents import pace_document
 
 __all__ = ["STAGE_ORDER", "dead_letter_document", "image_document", "job_document", "model_document"]
 
@@ -19,11 +21,12 @@ _UNFINISHED = {"listing", "paused"}
 _EXCERPT_BYTES = 400
 
 
-def job_document(row: JobRow, at: datetime) -> dict[str, Any]:
+def job_document(row: JobRow, at: datetime, pace: JobPace) -> dict[str, Any]:
     """A job with its counts.
 
     ``expected`` is what the bars are measured against: the distinct images known so far. ``seconds`` runs from the
-    submission to the end or to now; ``rate`` is images that ended (catalogued or quarantined) a second over all of it.
+    submission to the end or to now; ``rate`` is images that ended (catalogued or quarantined) a second over all of it,
+    and ``now`` tells of the last minutes.
     """
     job = row.job
     counts = {stage: row.counts.get(stage, 0) for stage in STAGE_ORDER}
@@ -45,6 +48,7 @@ def job_document(row: JobRow, at: datetime) -> dict[str, Any]:
         "in_flight": row.in_flight,
         "seconds": seconds,
         "rate": done / seconds if seconds else 0.0,
+        "now": pace_document(pace, row.in_flight, job.state),
         "links": {"page": f"/jobs/{quote(job.job, safe='')}", "self": f"/api/v1/jobs/{quote(job.job, safe='')}"},
     }
 

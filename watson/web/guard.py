@@ -19,13 +19,16 @@ from faust.web.views import View
 from watson.errors import ReasonCode, Refused, Retriable, ServiceUnavailable, UserError
 from watson.web.templating import page
 
-__all__ = ["Handler", "add_action", "add_page", "guard", "json_response"]
+__all__ = ["Handler", "add_action", "add_page", "add_stream", "guard", "json_response"]
 
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _GUARDED = web.AppKey("watson-guarded", bool)
+_LASTING: web.AppKey[set[str]] = web.AppKey("watson-lasting", set)
+"""Paths of the routes whose answers are streams, which no limit on an answer's time ends."""
+
 _RETRY_AFTER_SECONDS = "5"
 _KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 _MACHINE_PATHS = ("/api/", "/health/", "/metrics")
@@ -63,6 +66,7 @@ def guard(app: faust.App, *, time_limit: float) -> None:
     if server.get(_GUARDED):
         return
     server[_GUARDED] = True
+    server[_LASTING] = set()
     app.web.blueprints = BlueprintManager()
     server.middlewares.append(_errors_and_limit(time_limit))
     server.on_response_prepare.append(_add_headers)
@@ -93,6 +97,15 @@ def add_action(app: faust.App, path: str, post: Handler) -> None:
     app.page(path, name=f"POST {path}")(type("Action", (View,), {"post": take, "get_methods": lambda _view: {"POST"}}))
 
 
+def add_stream(app: faust.App, path: str, handler: Handler) -> None:
+    """Serve at ``path`` an answer that goes on: `guard`, which must have been called, sets it no time limit.
+
+    The handler bounds what it waits for, and raises nothing once it has begun to answer.
+    """
+    app.web.web_app[_LASTING].add(path)
+    add_page(app, path, handler)
+
+
 def json_response(document: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON response; UUIDs and times become text."""
     return web.Response(
@@ -107,12 +120,17 @@ def _errors_and_limit(time_limit: float) -> Callable[[web.Request, Handler], Awa
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            async with asyncio.timeout(time_limit):
+            async with asyncio.timeout(None if _is_lasting(request) else time_limit):
                 return await handler(request)
         except Exception as exc:  # noqa: BLE001 - each becomes an answer, and what is a defect is logged with its trace
             return _error_response(request, exc)
 
     return middleware
+
+
+def _is_lasting(request: web.Request) -> bool:
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in request.app[_LASTING]
 
 
 def _error_response(request: web.Request, exc: Exception) -> web.Response:

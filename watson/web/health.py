@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -17,7 +17,9 @@ __all__ = ["mount_health"]
 Health = Callable[[], dict[str, Any]]
 
 
-def mount_health(app: faust.App, health: Health, settings: Settings) -> None:
+def mount_health(
+    app: faust.App, health: Health, settings: Settings, *, before_metrics: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """Add the probes to a role's app, and take away Faust's own pages.
 
     ``/health/live`` fails (503: restart me) when the worker is poisoned, or has lag and made no progress for half of
@@ -26,8 +28,9 @@ def mount_health(app: faust.App, health: Health, settings: Settings) -> None:
 
     Args:
         app: before its web server has started.
-        health: gives ``ready``, ``rebalancing``, ``recovering``, ``stalled_for`` (seconds) and ``poisoned``.
+        health: gives ``role``, ``ready``, ``rebalancing``, ``recovering``, ``stalled_for`` (seconds) and ``poisoned``.
         settings: ``stall_timeout`` and ``web_timeout`` are used.
+        before_metrics: awaited before metrics are rendered: brings those up to date that nothing else does.
     """
     guard(app, time_limit=settings.web_timeout)
 
@@ -41,7 +44,18 @@ def mount_health(app: faust.App, health: Health, settings: Settings) -> None:
 
     add_page(app, "/health/live", live)
     add_page(app, "/health/ready", ready)
-    add_page(app, "/metrics", _metrics)
+
+    async def show(_request: web.Request) -> web.Response:
+        if before_metrics is not None:
+            await before_metrics()
+        state = health()
+        metrics.READY.labels(state["role"]).set(state["ready"])
+        metrics.STALLED_SECONDS.labels(state["role"]).set(state["stalled_for"])
+        return web.Response(
+            body=metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"}
+        )
+
+    add_page(app, "/metrics", show)
 
 
 def _why_not_live(state: dict[str, Any], patience: float) -> list[str]:
@@ -69,9 +83,3 @@ def _why_not_ready(state: dict[str, Any]) -> list[str]:
 def _answer(state: dict[str, Any], problems: list[str]) -> web.Response:
     document = {"ok": not problems, "problems": problems, **state}
     return json_response(document, 503 if problems else 200, {"Cache-Control": "no-store"})
-
-
-async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(
-        body=metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE, "Cache-Control": "no-store"}
-    )

@@ -102,10 +102,10 @@ def _response(route: Route, status: int, schemas: dict[type[BaseModel], dict[str
     if model is None:
         raise ValueError(f"{route.operation} says nothing of {status}")
     words = _WHY.get(status) if status in route.errors else (inspect.getdoc(model) or "").splitlines()[0]
-    return {
-        "description": words or HTTPStatus(status).phrase,
-        "content": {"application/json": {"schema": schemas[model]}},
-    }
+    content = {"application/json": {"schema": schemas[model]}}
+    if route.stream and status in route.answers:
+        content = {"text/event-stream": {"schema": {"type": "string", "contentSchema": schemas[model]}}}
+    return {"description": words or HTTPStatus(status).phrase, "content": content}
 
 
 def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:

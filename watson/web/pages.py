@@ -8,12 +8,14 @@ from urllib.parse import urlencode
 import faust
 from aiohttp import web
 
-from watson.events import ImageCatalogued, now
-from watson.web.documents import STAGE_ORDER, job_document, model_document
+from watson.events import ImageCatalogued
+from watson.web.documents import STAGE_ORDER, model_document
 from watson.web.guard import add_page
 from watson.web.images import overlay_version
-from watson.web.queries import Queries, after_of
+from watson.web.log_search import Histories
+from watson.web.queries import Queries, after_of, image_key_of
 from watson.web.rendering import THUMBNAIL_LIMIT
+from watson.web.state import State
 from watson.web.templating import page
 
 __all__ = ["mount_pages"]
@@ -23,13 +25,15 @@ _PICTURES_ON_A_PAGE = 48
 _CATEGORIES_SHOWN = 20
 
 
-def mount_pages(app: faust.App, queries: Queries) -> None:
+def mount_pages(app: faust.App, queries: Queries, state: State, histories: Histories) -> None:
     """Add the routes to an app whose web server has not started."""
-    pages = _Pages(queries)
+    pages = _Pages(queries, state, histories)
     for path, handler in (
         ("/", pages.overview),
+        ("/flow", pages.flow),
         ("/jobs/{job}", pages.job),
         ("/jobs/{job}/images/{image_key}", pages.image),
+        ("/jobs/{job}/images/{image_key}/history", pages.history),
         ("/models", pages.models),
         ("/datasets", pages.datasets),
     ):
@@ -37,39 +41,46 @@ def mount_pages(app: faust.App, queries: Queries) -> None:
 
 
 class _Pages:
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, state: State, histories: Histories) -> None:
         self._queries = queries
+        self._state = state
+        self._histories = histories
 
     async def overview(self, request: web.Request) -> web.Response:
-        at, after = now(), after_of(request)
-        rows = await self._queries.jobs(after, _JOBS_ON_A_PAGE)
-        asked = {"limit": str(_JOBS_ON_A_PAGE), **({"after": after} if after else {})}
+        after = after_of(request)
+        listed = await self._state.jobs(after, _JOBS_ON_A_PAGE)
+        asked = urlencode({"limit": str(_JOBS_ON_A_PAGE), **({"after": after} if after else {})})
         return page(
             "overview.html",
-            jobs=[job_document(row, at) for row in rows.items],
+            jobs=listed["jobs"],
+            flow=self._state.flow(),
             stages=STAGE_ORDER,
-            poll=f"/api/v1/jobs?{urlencode(asked)}",
-            older=_next("/", rows.cursor),
+            poll=f"/api/v1/jobs?{asked}",
+            stream=f"/api/v1/stream?{asked}",
+            older=_next("/", listed["cursor"]),
             first=after is None,
         )
 
+    async def flow(self, _request: web.Request) -> web.Response:
+        return page("flow.html", flow=self._state.flow())
+
     async def job(self, request: web.Request) -> web.Response:
-        row = await self._queries.job(request.match_info["job"])
-        name, category = row.job.job, request.query.get("category") or None
-        categories = await self._queries.categories(name)
+        job = await self._state.whole_job(request.match_info["job"])
+        name, category = job["job"], request.query.get("category") or None
+        categories = list(job["categories"].items())
         pictures = await self._queries.images(name, category, after_of(request), _PICTURES_ON_A_PAGE)
-        document = job_document(row, now())
         return page(
             "job.html",
-            job=document,
+            job=job,
+            flow=self._state.flow(),
             stages=STAGE_ORDER,
-            poll=document["links"]["self"],
-            reasons=await self._queries.reasons(name),
+            poll=job["links"]["self"],
+            stream=f"{job['links']['self']}/stream",
             categories=categories,
             histogram=categories[:_CATEGORIES_SHOWN],
             category=category,
             cards=[_Card.of(event, category) for event in pictures.items],
-            further=_next(document["links"]["page"], pictures.cursor, category=category),
+            further=_next(job["links"]["page"], pictures.cursor, category=category),
             first=after_of(request) is None,
         )
 
@@ -89,6 +100,13 @@ class _Pages:
             overlay_base=f"{_address(event)}/overlay.png?{urlencode({'v': overlay_version(event)})}",
             overlay=_overlay(event, chosen),
         )
+
+    async def history(self, request: web.Request) -> web.Response:
+        row = await self._queries.job(request.match_info["job"])
+        key = image_key_of(request.match_info["image_key"])
+        end = await self._queries.image_if_any(row.job.job, key)
+        history = await self._histories.of(row, key, end)
+        return page("history.html", history=history, event=end, here=f"/jobs/{row.job.job}/images/{key}")
 
     async def models(self, _request: web.Request) -> web.Response:
         models = await self._queries.models()

@@ -15,7 +15,7 @@ from watson.events import ImageCatalogued, ModelEvaluated, ModelRegistered
 from watson.storage.catalogue import Catalogue, DeadLetterRow, JobRow, Page
 from watson.web.fresh import Fresh
 
-__all__ = ["MOST_ITEMS", "Queries", "Reasons", "after_of", "limit_of", "uuid_of"]
+__all__ = ["MOST_ITEMS", "Queries", "Reasons", "after_of", "image_key_of", "limit_of", "uuid_of"]
 
 MOST_ITEMS = 500
 """Most items that one answer holds."""
@@ -46,9 +46,13 @@ class Queries:
         self._categories: Fresh[str, dict[str, int]] = Fresh(catalogue.categories, _SUMMARY_SECONDS)
         self._reasons: Fresh[str, Reasons] = Fresh(self._count_reasons, _SUMMARY_SECONDS)
 
+    async def all_jobs(self) -> list[JobRow]:
+        """All jobs, newest first; what is shared by all who ask within a second."""
+        return await self._jobs.get(None)
+
     async def jobs(self, after: str | None, limit: int) -> Page[JobRow]:
         """Jobs, newest first; the cursor is the last job's id."""
-        rows = await self._jobs.get(None)
+        rows = await self.all_jobs()
         start = 0
         if after is not None:
             places = [place for place, row in enumerate(rows) if row.job.job == after]
@@ -79,12 +83,14 @@ class Queries:
 
     async def image(self, job: str, key: str) -> ImageCatalogued:
         """One catalogued image; 400 where ``key`` is no UUID, 404 where the job has no such image."""
-        if not _UUID.match(key):
-            raise web.HTTPBadRequest(text=f"{key!r} is not an image key: a UUID is wanted.")
-        event = await self._catalogue.image(job, UUID(key))
+        event = await self.image_if_any(job, image_key_of(key))
         if event is None:
             raise web.HTTPNotFound(text=f"Job {job!r} has no catalogued image {key}.")
         return event
+
+    async def image_if_any(self, job: str, key: UUID) -> ImageCatalogued | None:
+        """One image; None where it is not catalogued (yet, or because it is quarantined)."""
+        return await self._catalogue.image(job, key)
 
     async def images(self, job: str, category: str | None, after: str | None, limit: int) -> Page[ImageCatalogued]:
         """Images of a job; with ``category``, those that have a mask of it (each once on a page)."""
@@ -142,6 +148,13 @@ class Queries:
             if after is None:
                 break
         return Reasons(dict(counts.most_common()), complete=after is None)
+
+
+def image_key_of(text: str) -> UUID:
+    """The image key in an address; 400 where it is none."""
+    if not _UUID.match(text):
+        raise web.HTTPBadRequest(text=f"{text!r} is not an image key: a UUID is wanted.")
+    return UUID(text)
 
 
 def uuid_of(text: str) -> UUID:

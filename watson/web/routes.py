@@ -42,6 +42,7 @@ class Route:
         body: of a POST.
         errors: statuses of answers that are none; see `ErrorDocument`.
         changes: whether it needs the right to change something.
+        stream: whether the answer is of server-sent events, of which each ``progress`` holds the model's document.
     """
 
     method: Literal["GET", "POST"]
@@ -53,6 +54,7 @@ class Route:
     body: type[BaseModel] | None = None
     errors: tuple[int, ...] = ()
     changes: bool = field(default=False)
+    stream: bool = field(default=False)
 
     def model_of(self, status: int) -> type[BaseModel] | None:
         """The model of an answer with this status; None where the table does not know it."""
@@ -130,6 +132,19 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/api/v1/dead-letters/retry", "retryUndecodable", "Send events of no job round again.",
         {200: answers.RetryDone}, body=answers.RetryAsked, errors=_CHANGING, changes=True,
+    ),
+    _get(
+        "/api/v1/jobs/{job}/images/{image_key}/history", "getHistory", "What the log holds of an image.",
+        answers.HistoryDocument, errors=_LIST_OF_JOB,
+    ),
+    _get("/api/v1/flow", "getFlow", "The line: workers, lag and pace.", answers.FlowDocument),
+    Route(
+        "GET", "/api/v1/stream", "watchJobs", "The jobs and the line, each time that they changed.",
+        {200: answers.JobsProgress}, _PAGED, errors=_LIST, stream=True,
+    ),
+    Route(
+        "GET", "/api/v1/jobs/{job}/stream", "watchJob", "A job and the line, each time that they changed.",
+        {200: answers.JobProgress}, errors=_NO_JOB, stream=True,
     ),
     _get("/api/v1/models", "listModels", "All versions of models, with how they did.", answers.ModelList),
     _get("/api/v1/datasets", "listDatasets", "All datasets and their jobs.", answers.DatasetList),

@@ -10,10 +10,14 @@ from watson.storage.catalogue import Catalogue
 from watson.storage.objects import ObjectStore
 from watson.web.api import mount_api
 from watson.web.changes import mount_changes
+from watson.web.flow.sampler import Sampler
 from watson.web.guard import add_page, guard
 from watson.web.images import Images
+from watson.web.log_search import Histories
 from watson.web.pages import mount_pages
 from watson.web.queries import Queries
+from watson.web.state import State
+from watson.web.stream import mount_streams
 from watson.web.templating import STATIC
 
 __all__ = ["mount_site"]
@@ -31,8 +35,11 @@ def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, setti
     guard(app, time_limit=settings.web_timeout)
     queries = Queries(catalogue)
     images = Images(queries, objects, settings)
-    mount_api(app, queries)
-    mount_pages(app, queries)
+    sampler = Sampler(settings, queries.all_jobs)
+    state, histories = State(queries, sampler, settings), Histories(settings)
+    mount_api(app, queries, state, histories)
+    mount_pages(app, queries, state, histories)
+    mount_streams(app, state)
     for name, handler in (
         ("picture", images.picture),
         ("overlay.png", images.overlay),
@@ -42,7 +49,12 @@ def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, setti
     mount_changes(app, queries, images, catalogue, objects, settings)
     app.web.add_static("/static", STATIC)
 
+    async def start(_server: web.Application) -> None:
+        await sampler.start()
+
     async def close(_server: web.Application) -> None:
+        await sampler.stop()
         images.close()
 
+    app.web.web_app.on_startup.append(start)
     app.web.web_app.on_cleanup.append(close)

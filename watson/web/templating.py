@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -45,6 +48,11 @@ def _environment() -> Environment:
         percent=_percent,
         when=_when,
         duration=_duration,
+        left=_left,
+        pace=_pace,
+        peak=_peak,
+        spark=_spark,
+        took=_took,
         file_name=file_name,
         path_part=_path_part,
         short=_short,
@@ -72,7 +80,12 @@ def _short(name: str) -> str:
 
 def _percent(part: float) -> str:
     """0.1234 → 12.3 %."""
-    return f"{part * 100:.1f} %"
+    return f"{_rounded(100 * part)} %"
+
+
+def _rounded(value: float, step: str = "0.1") -> Decimal:
+    """As JavaScript's ``toFixed`` has it, which writes the same numbers when the page is live: halves go up."""
+    return Decimal(value).quantize(Decimal(step), ROUND_HALF_UP)
 
 
 def _when(time: datetime) -> str:
@@ -82,7 +95,7 @@ def _when(time: datetime) -> str:
 def _duration(seconds: float) -> str:
     """3725 → 1 h 2 min."""
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{_rounded(seconds, '1')} s"
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
@@ -93,6 +106,42 @@ def _duration(seconds: float) -> str:
 def _capitalize_first(text: str) -> str:
     """The first letter large, the others as they are."""
     return text[:1].upper() + text[1:]
+
+
+def _pace(rate: float | None, unit: str = "images") -> str:
+    """12.34 → 12 images/s; a slow one by the minute; – where it is not known."""
+    if rate is None:
+        return "–"
+    if rate >= 10:
+        return f"{_rounded(rate, '1'):,} {unit}/s"
+    if rate >= 0.1:
+        return f"{_rounded(rate)} {unit}/s"
+    return f"{_rounded(rate * 60)} {unit}/min" if rate > 0 else f"0 {unit}/s"
+
+
+def _left(seconds: float | None) -> str:
+    """How long something will take yet; – where nobody can know."""
+    return "–" if seconds is None else _duration(math.ceil(seconds))
+
+
+def _took(seconds: float | None) -> str:
+    """0.0123 → 12 ms; 4.21 → 4.2 s; – where it is not known."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else _duration(seconds)
+
+
+def _peak(bars: Sequence[float | None]) -> float:
+    return max((bar for bar in bars if bar), default=0.0)
+
+
+def _spark(bars: Sequence[float | None]) -> str:
+    """A path of one bar for each value, each 1 wide, the highest 20 high; nothing where a value is not known."""
+    highest = _peak(bars)
+    heights = [(place, 20.0 * bar / highest) for place, bar in enumerate(bars) if bar]
+    return "".join(f"M{place} 20v-{max(height, 0.8):.1f}h.75V20z" for place, height in heights)
 
 
 def _path_part(value: object) -> str:

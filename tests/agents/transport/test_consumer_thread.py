@@ -1,4 +1,4 @@
-"""Corrections i, p, q, r, x: what talks to aiokafka."""
+"""Corrections i, p, q, r, x, z: what talks to aiokafka."""
 
 from __future__ import annotations
 
@@ -144,6 +144,39 @@ async def test_x_coordination_that_died_before_anything_was_assigned_ends_the_wo
         await consumer.stop()
         await asyncio.gather(coordination, return_exceptions=True)
     assert "bootstrap" in str(consumer.crash_reason)
+
+
+class FakeClient:
+    """aiokafka's client of a broker that has just come back: it knows no topic until it is asked for the third time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.cluster = SimpleNamespace(partitions_for_topic=lambda _topic: {0, 1} if self.asked >= 3 else None)
+
+    def force_metadata_update(self) -> None:
+        self.asked += 1
+
+
+@both
+async def test_z_topics_that_the_broker_did_not_know_are_asked_for_until_it_does(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watson.agents.transport.consumer._COORDINATION_SECONDS", 0.01)
+    app, kafka, client = kind.app(tmp_path), FakeKafkaConsumer({}), FakeClient()
+    kafka._client = client
+    kafka._coordinator._group_subscription = {"source"}
+    consumer = make_consumer(kind, app)
+    consumer.assigned = set()  # the assignment left out what was not known
+    consumer._thread = make_thread(kind, app, kafka)
+    consumer._thread.thread_loop = asyncio.get_running_loop()
+    consumer._start_thread = consumer._thread.start = consumer._thread.stop = nothing
+    await consumer.start()
+    try:
+        await eventually(lambda: client.asked >= 3)
+        await asyncio.sleep(0.1)
+        assert client.asked == 3, "once they are known it is left alone"
+    finally:
+        await consumer.stop()
 
 
 @both

@@ -186,3 +186,29 @@ async def test_an_app_without_inputs_starts_and_emits(kafka: KafkaEndpoint, topi
     finally:
         await app.stop()
     assert not app.is_ready()
+
+
+@pytest.mark.slow
+async def test_a_worker_that_joined_before_the_broker_knew_its_topic_consumes_soon_after(
+    kafka: KafkaEndpoint, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Stock waits until aiokafka asks for metadata again by itself: five minutes."""
+    settings = make_settings(kafka.brokers, topic_prefix, tmp_path)
+    app, seen = TransportApp("segment", settings), asyncio.Event()
+
+    @app.agent(app.topic(settings.topic(SOURCE), key_type=bytes, value_type=bytes, value_serializer="raw"))
+    async def consume(stream: Any) -> None:
+        async for _ in stream.noack().events():
+            seen.set()
+
+    app.finalize()
+    await app.start()
+    try:
+        await eventually(app.is_ready, 30)
+        assert app.health()["partitions"] == []
+        await create_topics(settings)
+        await app.emit(settings.topic(SOURCE), b"k", b"v", [], 0)
+        async with asyncio.timeout(30):
+            await seen.wait()
+    finally:
+        await app.stop()

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torchvision.models import Weights, WeightsEnum
 
 from tests.model.kinds.torchvision_files import SMALLEST, loaded, network, saved
 from watson.errors import UserError
-from watson.model.kinds import kind_named
+from watson.model.description import ModelDescription
+from watson.model.kinds import kind_named, state_dicts
 from watson.model.kinds import torchvision as kind
+from watson.model.preparing import prepare
 from watson.model.weights import sha256_of
 
 pytestmark = pytest.mark.torch
@@ -117,6 +125,52 @@ def test_a_file_that_is_no_weights_is_refused(tmp_path: Path, content: bytes) ->
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"There is no file .*missing\.pth"):
         kind.prepare(GIVEN, tmp_path / "missing.pth", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "why"),
+    [
+        (lambda: torch.zeros(1).expand(2**40), "claims 1099511627776 numbers and has fewer"),
+        (lambda: torch.zeros(3, 3).to_sparse(), "no plain array of numbers"),
+        (lambda: torch.zeros(3, device="meta"), "no plain array of numbers"),
+        (lambda: torch.zeros(3, dtype=torch.complex64), "no plain array of numbers"),
+    ],
+    ids=["stride 0", "sparse", "meta", "complex"],
+)
+def test_tensors_that_are_no_arrays_are_refused_by_name(
+    weights: Path, tmp_path: Path, tensor: Callable[[], torch.Tensor], why: str
+) -> None:
+    tensors = torch.load(weights, weights_only=True) | {"aux_classifier.x": tensor()}
+    torch.save(tensors, tmp_path / "odd.pth")
+    with pytest.raises(UserError, match=rf"aux_classifier.x {why}|aux_classifier.x is {why}"):
+        kind.prepare(GIVEN, tmp_path / "odd.pth", tmp_path)
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_a_damaged_file_is_refused_in_a_line_whatever_was_damaged(seed: int, legacy: bool) -> None:
+    random = np.random.default_rng(seed)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "w.pth"
+        torch.save({"a": torch.zeros(4)}, path, _use_new_zipfile_serialization=not legacy)
+        data = bytearray(path.read_bytes())
+        for place in random.integers(0, len(data), 3):
+            data[place] = random.integers(0, 256)
+        path.write_bytes(data)
+        with suppress(UserError):
+            state_dicts.read(path)
+
+
+def test_weights_that_make_a_network_say_nothing_are_refused_when_they_are_tried(weights: Path, tmp_path: Path) -> None:
+    tensors = torch.load(weights, weights_only=True)
+    name = next(name for name in tensors if name.endswith("running_var"))
+    tensors[name] = tensors[name] - 1e6  # the root of it is no number
+    torch.save(tensors, tmp_path / "nan.pth")
+    with pytest.raises(UserError, match="NaN or infinite"):
+        prepare(
+            ModelDescription(name="mine", kind="torchvision", weights=tmp_path / "nan.pth", configuration=GIVEN),
+            tmp_path,
+        )
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"model": {"epoch": 3, "lr": 0.1}}])

@@ -84,6 +84,8 @@ def annotation(**changes: object) -> dict:
         ({"annotations": [annotation(image_id=99)]}, "annotations.0: there is no image of id 99"),
         ({"annotations": [annotation(category_id=99)]}, "annotations.0: there is no category of id 99"),
         ({"annotations": [annotation(segmentation=[[1, 2]])]}, "annotations.0.segmentation.polygons.0: "),
+        ({"annotations": [annotation(segmentation=[[0, 0, 1e12, 0, 1e12, 1e12]])]}, "less than or equal to 131072"),
+        ({"annotations": [annotation(segmentation=[[0, 0, -1e9, 0, 5, 5]])]}, "greater than or equal to -65536"),
         ({"annotations": [annotation(segmentation=[])]}, "annotations.0.segmentation.polygons: "),
         ({"annotations": [annotation(segmentation={"size": [4, 4], "counts": [16]})]}, "not of the picture's 64 × 48"),
         ({"annotations": [annotation(segmentation={"size": [HEIGHT, WIDTH], "counts": [5]})]}, "not of the picture's"),

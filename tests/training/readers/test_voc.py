@@ -75,3 +75,50 @@ def test_a_picture_that_is_missing_is_named(tmp_path):
 def test_a_file_of_no_or_too_many_names_is_refused(tmp_path, names):
     with pytest.raises(UserError, match=r"class_names.txt has \d+ names"):
         read(write_voc(tmp_path, names=names))
+
+
+def indices(folder, *numbers):
+    """The first sample's classes, one a row."""
+    path = folder / "SegmentationClass" / "0.png"
+    with Image.open(path) as image:
+        size = image.size
+    pixels = np.resize(np.repeat(np.uint8(numbers), size[0]), (size[1], size[0]))
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def test_a_void_class_among_the_names_is_ignored_and_shifts_no_other(tmp_path):
+    folder = write_voc(tmp_path, names="background\nroad\nvoid\ncar\nsky\n")
+    pixels = indices(folder, 0, 1, 2, 3, 4)
+    dataset = read(folder)
+    labels, things = dataset.samples[0].truth()
+    assert dataset.categories == ("road", "car", "sky")
+    assert {int(number): int(labels[pixels == number][0]) for number in range(5)} == {
+        0: 0,
+        1: 1,
+        2: IGNORED,
+        3: 2,
+        4: 3,
+    }
+    assert {dataset.categories[thing.category_id] for thing in things} == {"road", "car", "sky"}
+
+
+def test_labelmes_ignored_first_line_has_no_number(tmp_path):
+    folder = write_voc(tmp_path, names="__ignore__\n_background_\nroad\ncar\n\n")
+    indices(folder, 2)
+    labels, _ = read(folder).samples[0].truth()
+    assert read(folder).categories == ("road", "car")
+    assert set(np.unique(labels)) == {2}
+
+
+def test_an_empty_line_among_the_names_is_refused(tmp_path):
+    with pytest.raises(UserError, match="an empty line among its names"):
+        read(write_voc(tmp_path, names="background\nroad\n\ncar\n"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+def test_a_png_of_classes_that_is_none_is_named(tmp_path, content):
+    folder = write_voc(tmp_path)
+    (folder / "SegmentationClass" / "0.png").write_bytes(content)
+    with pytest.raises(UserError, match=r"0.png cannot be read"):
+        read(folder).samples[0].truth()

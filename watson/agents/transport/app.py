@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 import faust
@@ -15,6 +16,7 @@ from faust.exceptions import FaustError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from watson import metrics
 from watson.agents.header_names import tolerate_header_names
 from watson.agents.transport.consumer import CorrectedConsumer
 from watson.agents.transport.options import app_id, faust_options
@@ -77,6 +79,7 @@ class TransportApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         self._ready_callbacks: list[PartitionsReady] = []
         self._announced: set[int] = set()
         self._ready_since = -1  # rebalancing_count when the worker last became ready
+        self._interrupted: float | None = None  # when events ceased to flow
         self._state_lock = StateLock(settings.state_dir / role)
         options = {
             **faust_options(role, settings),
@@ -207,9 +210,18 @@ class TransportApp(faust.App):  # type: ignore[misc]  # Faust is untyped
             await callback(set(assigned), self._announced - assigned)
         self._announced = assigned
 
+    def on_rebalance_start(self) -> None:
+        """The group begins to share out its partitions anew."""
+        super().on_rebalance_start()
+        metrics.REBALANCES.labels(self.role).inc()
+        self._interrupted = self._interrupted or monotonic()
+
     def on_ready(self, rebalances: int) -> None:
         """Events flow again."""
         self._ready_since = rebalances
+        if self._interrupted is not None:
+            metrics.RECOVERY_SECONDS.labels(self.role).observe(monotonic() - self._interrupted)
+            self._interrupted = None
         log.info("ready", role=self.role, partitions=sorted(self._partitions()))
 
     # Faust's life cycle

@@ -26,7 +26,7 @@ _COORDINATION_SECONDS = 1.0
 
 
 class CorrectedConsumer(CommittingConsumer):
-    """Faust's, with corrections b, j, k, n, o, x, y and those of its base class and its thread."""
+    """Faust's, with corrections b, j, k, n, o, x–z and those of its base class and its thread."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._parked = asyncio.Event()  # set while the drain loop holds no record
@@ -45,12 +45,16 @@ class CorrectedConsumer(CommittingConsumer):
 
     @Service.task  # type: ignore[untyped-decorator]  # mode is untyped
     async def _mind_the_coordination(self) -> None:
-        """Correction x: end the worker when its group's coordination has ended, also while nothing is fetched."""
+        """Corrections x and z: what nobody hears of while nothing is fetched.
+
+        End the worker when its group's coordination has ended; see that its topics become known.
+        """
         while not self.should_stop:
             await self.sleep(_COORDINATION_SECONDS)
             problem = self._thread.coordination_problem()
             if problem is not None and not self.should_stop:
                 raise problem
+            self._thread.ask_for_unknown_topics()
 
     # positions
 

@@ -18,7 +18,7 @@ _CONCURRENT_CALLS = 8
 
 
 class CorrectedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
-    """Faust's, with corrections i, p–r and x."""
+    """Faust's, with corrections i, p–r, x and z."""
 
     _method_queue: MethodQueue | None
 
@@ -96,6 +96,24 @@ class CorrectedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[mi
             return task.exception()
         problem: BaseException | None = getattr(coordinator, "_pending_exception", None)
         return problem
+
+    def ask_for_unknown_topics(self) -> None:
+        """Correction z: ask again for the partitions of topics that the broker did not know a moment ago.
+
+        A broker that has just come back may not know its topics yet. Where the group's leader asks it then, Faust
+        leaves those topics out of the assignment: every worker is ready and has no partition, until aiokafka asks again
+        by itself, five minutes later. aiokafka joins the group anew as soon as it hears of other partitions than
+        before. Returns at once, and may be called from another thread.
+        """
+        if self._consumer is not None:
+            self.thread_loop.call_soon_threadsafe(self._ask_for_unknown_topics, self._consumer)
+
+    def _ask_for_unknown_topics(self, consumer: Any) -> None:
+        subscribed = getattr(consumer._coordinator, "_group_subscription", None) or ()  # noqa: SLF001 - as Faust itself reaches into aiokafka; None where another worker leads
+        cluster = consumer._client.cluster  # noqa: SLF001 - ditto
+        if unknown := sorted(topic for topic in subscribed if not cluster.partitions_for_topic(topic)):
+            self.log.warning("The broker does not know %s yet: asking again", ", ".join(unknown))
+            consumer._client.force_metadata_update()  # noqa: SLF001 - ditto
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Correction q: a commit that fails is tried again at the next interval.

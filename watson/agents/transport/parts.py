@@ -57,6 +57,10 @@ class Part(Protocol):
         """Key and value of all whose key begins with ``prefix``, in order of the key."""
         ...
 
+    def count(self) -> int:
+        """How many entries there are; of RocksDB an estimate."""
+        ...
+
     def close(self) -> None:
         """Release files and locks."""
         ...
@@ -98,6 +102,10 @@ class MemoryPart:
             value = self._values.get(key)
             if value is not None:
                 yield key, value
+
+    def count(self) -> int:
+        """See `Part`."""
+        return len(self._values)
 
     def close(self) -> None:
         """Nothing to release; the marks are kept."""
@@ -162,6 +170,10 @@ class RocksPart:
             iterator.status()
         except Exception as exc:
             raise self._damage(exc) from exc
+
+    def count(self) -> int:
+        """See `Part`."""
+        return self._database.property_int_value("rocksdb.estimate-num-keys") or 0
 
     def close(self) -> None:
         """See `Part`."""

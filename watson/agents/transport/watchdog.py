@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import os
 import threading
+from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from faust.exceptions import FaustError
 from faust.types import TP
 from mode import Service
 
+from watson import metrics
 from watson.agents.transport.loop_guard import LoopGuard
 from watson.agents.transport.stall_clocks import Books, Look, StallClocks
 
@@ -46,6 +48,7 @@ class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
         self.app = app
         self._clocks = StallClocks(app.settings.stall_timeout, monotonic())
         self._guard: LoopGuard | None = None
+        self._topics: set[str] = set()  # whose lag is shown
         super().__init__(**options)
 
     @property
@@ -93,6 +96,7 @@ class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
         sources = {tp for tp in consumer.assignment() if tp.topic not in app.tables.changelog_topics}
         async with asyncio.timeout(_ANSWER_SECONDS):
             ends = await consumer.highwaters(*sources) if sources else {}
+        self._show(ends)
         work = {tp: await self._has_work(tp, end) for tp, end in ends.items()}
         return Look(
             books={tp: self._books(tp, work=work.get(tp, False)) for tp in sources},
@@ -103,6 +107,19 @@ class Watchdog(Service):  # type: ignore[misc]  # mode is untyped
             queued=any(queue.qsize() for queue in app.flow_control._queues),  # noqa: SLF001 - Faust has no public name for it
             fetches=consumer.fetches,
         )
+
+    def _show(self, ends: Mapping[TP, int]) -> None:
+        """What was seen, as metrics: events not yet committed by topic, and how large the tables are."""
+        app = self.app
+        lag: dict[str, int] = dict.fromkeys(self._topics, 0)
+        for tp, end in ends.items():
+            topic, committed = tp.topic.removeprefix(app.settings.topic_prefix), app.consumer._committed_offset[tp]  # noqa: SLF001 - see below
+            lag[topic] = lag.get(topic, 0) + max(0, end - (committed or 0))
+        self._topics.update(lag)  # of a topic that goes to others, 0 is shown from now on
+        for topic, events in lag.items():
+            metrics.CONSUMER_LAG.labels(app.role, topic).set(events)
+        for name, table in app.tables.items():
+            metrics.TABLE_ENTRIES.labels(app.role, name).set(table.entries())
 
     def _books(self, tp: TP, *, work: bool) -> Books:
         consumer = self.app.consumer

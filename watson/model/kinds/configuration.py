@@ -12,14 +12,26 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from watson.errors import UserError
 from watson.model.semantic import SemanticSettings
 
-__all__ = ["Categories", "Chosen", "Fraction", "Strict", "channels", "completed", "named", "parsed", "shared_names"]
+__all__ = [
+    "Categories",
+    "CategoryName",
+    "Chosen",
+    "Fraction",
+    "Strict",
+    "channels",
+    "completed",
+    "named",
+    "parsed",
+    "shared_names",
+]
 
 _MOST_CATEGORIES = 10_000
 _DEFAULT = SemanticSettings()
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+CategoryName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 Categories = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")] | None, ...],
+    tuple[CategoryName | None, ...],
     Field(min_length=1, max_length=_MOST_CATEGORIES),
 ]
 """Names by channel, without the background; None (null) for a channel that is no thing and makes no instances."""

@@ -21,6 +21,7 @@ from watson.model.backbones import Base, base_named
 from watson.model.efficientnet_network import input_size
 from watson.model.fpn import FpnNetwork
 from watson.model.kinds import Prepared, state_dicts
+from watson.model.kinds.configuration import CategoryName, shared_names
 from watson.model.segmenter import ModelInfo, Picture, Segmentation
 from watson.model.semantic import SemanticSettings, instances
 
@@ -34,11 +35,11 @@ class Configuration(BaseModel):
 
     algorithm: Annotated[int, Field(ge=1, le=1, description="raised when the code changes what comes out")] = 1
     base: str
-    categories: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    categories: Annotated[tuple[CategoryName, ...], Field(min_length=1)]
     side: Annotated[int, Field(ge=32, le=2048, multiple_of=32, description="root of the area looked at, pixels")] = 256
     width: Annotated[int, Field(ge=3, le=1024, description="channels within the head")] = 96
     least_area: Annotated[float, Field(ge=0, le=1)] = SemanticSettings().least_area
-    most: Annotated[int, Field(ge=1)] = SemanticSettings().most
+    most: Annotated[int, Field(ge=1, le=1000)] = SemanticSettings().most
 
 
 def prepare(given: Mapping[str, JsonValue], weights: Path | None, folder: Path) -> Prepared:  # noqa: ARG001 - as all kinds
@@ -111,8 +112,10 @@ def _checked(given: Mapping[str, JsonValue]) -> Configuration:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         raise UserError(f"the model's configuration: {'.'.join(map(str, first['loc']))}: {first['msg']}") from exc
-    if len(set(configuration.categories)) < len(configuration.categories):
-        raise UserError("the model's configuration: categories: a name stands there twice")
+    if shared := shared_names(configuration.categories):
+        raise UserError(
+            f"the model's configuration: categories: a name stands there twice: {shared[0]!r} (capitals do not count)"
+        )
     return configuration
 
 

@@ -78,7 +78,7 @@ def fitted(given: Mapping[str, torch.Tensor], network: torch.nn.Module, *, dropp
     ]
     if wrong:
         raise UserError(f"The weights are not this network's: {'; '.join(wrong)}.")
-    check_finite(given)
+    check_finite({name: given[name] for name in useful})
     return {
         name: given[name].to(own[name].dtype) if name in wanted else torch.zeros_like(own[name]) for name in sorted(own)
     }
@@ -123,8 +123,8 @@ def _unpickled(path: Path) -> object:
             f"{path} is a pickle that holds more than tensors, or is damaged; code in it could do anything, so it was "
             "not run. Save the tensors alone: torch.save(network.state_dict(), path), or as safetensors."
         ) from exc
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as exc:
-        reason = str(exc).partition("\n")[0]
+    except Exception as exc:  # a damaged file makes torch raise nearly anything
+        reason = str(exc).partition("\n")[0] or type(exc).__name__
         raise UserError(f"{path} is neither a safetensors file nor one that torch.save made: {reason}") from exc
 
 
@@ -140,8 +140,22 @@ def _unwrapped(content: object, path: Path) -> Tensors:
             f"{path} holds more than tensors: {', '.join(map(str, others[:_NAMED]))}. Give a state dict, alone or "
             f"under {' or '.join(map(repr, _WRAPPERS))}."
         )
+    for name, tensor in content.items():
+        _check_whole(str(name), tensor, path)
     parallel = all(str(name).startswith(_PARALLEL) for name in content)
     return {str(name)[len(_PARALLEL) if parallel else 0 :]: tensor for name, tensor in content.items()}
+
+
+def _check_whole(name: str, tensor: torch.Tensor, path: Path) -> None:
+    """Refuse what is no plain array of numbers with a number of its own in each place.
+
+    A few bytes can claim any size by a stride of 0, and what is sparse, quantised or without data is of no use here.
+    """
+    plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not plain or tensor.is_complex():
+        raise UserError(f"{path}: the tensor {name} is no plain array of numbers: save it dense, real and on the CPU.")
+    if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+        raise UserError(f"{path}: the tensor {name} claims {_shape(tensor)} numbers and has fewer: save a copy of it.")
 
 
 def _described(content: object) -> str:

@@ -22,7 +22,9 @@ from watson.training.labelled import LabelledDataset, Labels, Thing, contents, l
 __all__ = ["read"]
 
 _Side = Annotated[int, Field(ge=1, le=2**16)]
-_Polygon = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=6)]
+_Coordinate = Annotated[float, Field(ge=-(2**16), le=2**17)]
+"""Pixels. pycocotools draws whatever it is told, and beyond these ends the process or takes gigabytes."""
+_Polygon = Annotated[list[_Coordinate], Field(min_length=6)]
 _Polygons = Annotated[list[_Polygon], Field(min_length=1)]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from watson.errors import UserError
 from watson.model.segmenter import Picture
-from watson.training.labelled import IGNORED, LabelledDataset, Labels, Thing, contents, picture_in
+from watson.training.labelled import BACKGROUND, IGNORED, LabelledDataset, Labels, Thing, contents, picture_in
 
 __all__ = ["CATEGORIES", "read"]
 
@@ -28,7 +28,8 @@ CATEGORIES = (
 _VOID = 255
 _NAME_FILES = ("class_names.txt", "classes.txt", "labels.txt")
 _BACKGROUNDS = frozenset({"background", "_background_", "__background__"})
-_UNNAMED = frozenset({"__ignore__", "void"})
+_IGNORED_FIRST = "__ignore__"
+_NOTHING = "void"
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -38,7 +39,7 @@ class _VocSample:
     path: Path
     classes: Path
     objects: Path | None
-    categories: int
+    labels: tuple[int, ...]  # by the number in the file
 
     def picture(self) -> Picture:
         return picture_in(self.path, self._indices(self.classes).shape)
@@ -46,12 +47,14 @@ class _VocSample:
     def truth(self) -> tuple[Labels, tuple[Thing, ...]]:
         indices = self._indices(self.classes)
         known = indices[indices != _VOID]
-        if known.size and int(known.max()) > self.categories:
+        if known.size and int(known.max()) >= len(self.labels):
             raise UserError(
-                f"{self.classes} has the class {int(known.max())}, but only {self.categories} classes have names: "
+                f"{self.classes} has the class {int(known.max())}, but only {len(self.labels) - 1} classes have names: "
                 f"write the names, one a line, into {self.classes.parent.parent / _NAME_FILES[0]}"
             )
-        labels = np.where(indices == _VOID, np.int16(IGNORED), indices.astype(np.int16))
+        table = np.full(_VOID + 1, IGNORED, np.int16)
+        table[: len(self.labels)] = self.labels
+        labels = table[indices]
         return labels, tuple(self._things(labels))
 
     def content(self) -> bytes:
@@ -79,15 +82,16 @@ class _VocSample:
                         f"{path} is of mode {image.mode}: classes must be palette indices or grey values, not colours"
                     )
                 return np.asarray(image, dtype=np.uint8)
-        except OSError as exc:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:  # all of them Pillow's
             raise UserError(f"{path} cannot be read: {exc}") from exc
 
 
 def read(folder: Path, images: Path | None = None) -> LabelledDataset:
     """Read a VOC folder: all pictures that have a PNG in ``SegmentationClass/``.
 
-    Names of the classes, one a line, are in ``class_names.txt``, ``classes.txt`` or ``labels.txt``; the first line
-    may be ``background``. Without such a file they are VOC's own twenty.
+    Names of the classes, one a line, are in ``class_names.txt``, ``classes.txt`` or ``labels.txt``, in the order of
+    their numbers: the first line is 1, or 0 where it says ``background``; ``__ignore__`` before that has no number, as
+    labelme writes it. Pixels of a class called ``void`` are ignored. Without such a file they are VOC's own twenty.
 
     Args:
         folder: with ``SegmentationClass/``, and ``SegmentationObject/`` where things are told apart.
@@ -96,7 +100,9 @@ def read(folder: Path, images: Path | None = None) -> LabelledDataset:
     Raises:
         UserError: a picture is not there, or the file of names is wrong.
     """
-    categories = _categories(folder)
+    names = _categories(folder)
+    categories = tuple(name for name in names if name.lower() != _NOTHING)
+    labels = _labels_of(names)
     pictures = images or folder / "JPEGImages"
     samples = []
     for classes in sorted((folder / "SegmentationClass").glob("*.png")):
@@ -107,7 +113,7 @@ def read(folder: Path, images: Path | None = None) -> LabelledDataset:
                 _picture(pictures, classes.stem),
                 classes,
                 objects if objects.is_file() else None,
-                len(categories),
+                labels,
             )
         )
     return LabelledDataset(categories, tuple(samples), str(folder))
@@ -120,13 +126,27 @@ def _categories(folder: Path) -> tuple[str, ...]:
                 names = [line.strip() for line in path.read_text("utf-8").splitlines()]
             except UnicodeDecodeError as exc:
                 raise UserError(f"{path} is not text in UTF-8") from exc
-            names = [line for line in names if line and line.lower() not in _UNNAMED]
+            while names and not names[-1]:
+                names.pop()
+            if names and names[0].lower() == _IGNORED_FIRST:
+                names = names[1:]
             if names and names[0].lower() in _BACKGROUNDS:
                 names = names[1:]
+            if "" in names:
+                raise UserError(f"{path} has an empty line among its names: which number has the name after it?")
             if not 1 <= len(names) < _VOID:
                 raise UserError(f"{path} has {len(names)} names: between 1 and {_VOID - 1}, one a line, are needed")
             return tuple(names)
     return CATEGORIES
+
+
+def _labels_of(names: tuple[str, ...]) -> tuple[int, ...]:
+    """By the number of a class in the files: what a pixel of it shows."""
+    labels, number = [BACKGROUND], 0
+    for name in names:
+        number += name.lower() != _NOTHING
+        labels.append(IGNORED if name.lower() == _NOTHING else number)
+    return tuple(labels)
 
 
 def _picture(folder: Path, stem: str) -> Path:

@@ -1,4 +1,5 @@
 // Shows and hides single masks and boxes. Without it, the form's button does the same by loading the page anew.
+// Puts the history of the picture into the page where it is asked for; without it, the link leads to a page of its own.
 "use strict";
 
 const form = document.getElementById("masks");
@@ -33,3 +34,30 @@ if (form) {
   }
   redraw();
 }
+
+const asks = document.querySelector("[data-load]");
+
+async function load(event) {
+  event.preventDefault();
+  const place = asks.closest("section");
+  const says = document.createElement("p");
+  says.className = "quiet";
+  says.setAttribute("role", "status");
+  says.textContent = "Reading the log …";
+  asks.hidden = true;
+  place.append(says);
+  try {
+    const answer = await fetch(asks.href, { headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.getElementById(asks.dataset.load);
+    if (!answer.ok || !found) throw new Error(page.querySelector("main")?.innerText.trim() ?? answer.statusText);
+    says.replaceWith(document.importNode(found, true));
+  } catch (error) {
+    says.textContent = error.message;
+    asks.hidden = false;
+  }
+}
+
+asks?.addEventListener("click", (event) => {
+  if (!event.ctrlKey && !event.metaKey && !event.shiftKey) load(event);
+});

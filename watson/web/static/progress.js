@@ -1,89 +1,252 @@
-// Keeps bars, counts, states and pace of the jobs on a page up to date. The page is complete without it.
+// Keeps the numbers on a page up to date: by server-sent events, or by asking every few seconds where there are none.
+// The page is complete without it. The words are those of the templates (macros.html, templating.py).
 "use strict";
 
-const PERIOD_MS = 2000;
-const WINDOW_MS = 30000; // the pace shown is that of the last half minute
-const ENDED = new Set(["complete", "cancelled", "failed"]);
+const POLL_MS = 3000;
+const AGAIN_MS = 60000; // after a stream was refused, ask for one again
+const SILENT_MS = 6000; // without a stream, before it is said
+const NEWS_MS = 15000; // that news stand where "Live" does
+const SWAP_MS = 10000; // sections are fetched anew at most so often
+const RUNNING = new Set(["listing", "draining"]);
+const ROUND = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
-const list = document.querySelector("[data-poll]");
+const place = document.querySelector("[data-stream]");
 const live = document.getElementById("live");
-const samples = new Map(); // job → [{at, done}], oldest first
+const states = new Map(); // job → its last state, so that a change can be said
+let source = null;
+let timer = 0;
 
-const whole = new Intl.NumberFormat("en");
+// ---------------------------------------------------------------- words
 
-function pace(job) {
-  const done = job.counts.catalogued + job.counts.quarantined;
-  const seen = samples.get(job.job) ?? [];
-  seen.push({ at: performance.now(), done });
-  while (seen.length > 2 && seen[0].at < seen.at(-1).at - WINDOW_MS) seen.shift();
-  samples.set(job.job, seen);
-  const elapsed = (seen.at(-1).at - seen[0].at) / 1000;
-  return elapsed > 0 ? (seen.at(-1).done - seen[0].done) / elapsed : null;
-}
-
-function perTime(rate) {
-  if (rate >= 10) return `${whole.format(Math.round(rate))} images/s`;
-  if (rate >= 0.1) return `${rate.toFixed(1)} images/s`;
-  return `${(rate * 60).toFixed(1)} images/min`;
+function pace(rate, unit = "images") {
+  if (rate === null || rate === undefined) return "–";
+  if (rate >= 10) return `${ROUND.format(rate)} ${unit}/s`;
+  if (rate >= 0.1) return `${rate.toFixed(1)} ${unit}/s`;
+  return rate > 0 ? `${(rate * 60).toFixed(1)} ${unit}/min` : `0 ${unit}/s`;
 }
 
 function duration(seconds) {
-  if (seconds < 60) return `${Math.ceil(seconds)} s`;
-  if (seconds < 3600) return `${Math.ceil(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+function left(seconds) {
+  return seconds === null ? "–" : duration(Math.ceil(seconds));
 }
 
 function paceText(job) {
-  const rate = pace(job);
-  if (ENDED.has(job.state)) return job.rate > 0 ? `${perTime(job.rate)} on average` : "–";
-  const parts = [];
-  if (rate !== null) parts.push(rate > 0 ? perTime(rate) : "waiting");
-  if (job.in_flight > 0) parts.push(`${whole.format(job.in_flight)} in flight`);
-  if (rate > 0 && job.state === "draining") parts.push(`about ${duration(job.in_flight / rate)} left`);
+  const parts = [RUNNING.has(job.state) ? pace(job.now.images_per_second) : `${job.rate ? pace(job.rate) : "–"} on average`];
+  if (job.in_flight) parts.push(`${ROUND.format(job.in_flight)} in flight`);
+  if (RUNNING.has(job.state) && job.now.seconds_left !== null) parts.push(`${left(job.now.seconds_left)} left`);
   return parts.join(" · ");
 }
 
-function show(element, job) {
+function peak(bars) {
+  return Math.max(0, ...bars.map((bar) => bar ?? 0));
+}
+
+function spark(bars) {
+  const highest = peak(bars);
+  return bars
+    .map((bar, at) => (bar ? `M${at} 20v-${Math.max((20 * bar) / highest, 0.8).toFixed(1)}h.75V20z` : ""))
+    .join("");
+}
+
+// ---------------------------------------------------------------- showing
+
+function put(element, text) {
+  // what is the same is left alone: nobody's selection is lost, and nothing is read out again
+  if (element && element.textContent !== text) element.textContent = text;
+}
+
+function within(element, selector, text) {
+  put(element.querySelector(selector), text);
+}
+
+function vital(key, text) {
+  within(document, `[data-vital="${key}"]`, text);
+}
+
+function drawSpark(element, throughput) {
+  element?.querySelector("[data-spark]")?.setAttribute("d", spark(throughput.bars));
+  const highest = peak(throughput.bars);
+  put(element?.querySelector("[data-peak]"), highest ? `, at most ${pace(highest)}` : "");
+}
+
+function showJob(element, job) {
   const state = element.querySelector("[data-state]");
-  state.textContent = job.state;
+  put(state, job.state);
   state.className = `state ${job.state}`;
   const message = element.querySelector("[data-message]");
-  message.textContent = job.message;
+  put(message, job.message);
   message.hidden = !job.message;
   for (const bar of element.querySelectorAll("[data-stage]")) {
     bar.max = Math.max(job.expected, 1);
     bar.value = job.counts[bar.dataset.stage];
   }
-  for (const count of element.querySelectorAll("[data-count]")) {
-    count.textContent = whole.format(job.counts[count.dataset.count]);
+  for (const count of element.querySelectorAll("[data-count]")) put(count, ROUND.format(job.counts[count.dataset.count]));
+  for (const share of element.querySelectorAll("[data-share]")) {
+    put(share, `${((100 * job.counts[share.dataset.share]) / Math.max(job.expected, 1)).toFixed(1)} %`);
   }
-  element.querySelector("[data-pace]").textContent = paceText(job);
-  const took = document.querySelector("[data-took]"); // only on the page of one job
-  if (took) took.textContent = duration(job.seconds) + (ENDED.has(job.state) ? "" : " so far");
+  for (const rate of element.querySelectorAll("[data-rate]")) put(rate, pace(job.now.stages_per_second[rate.dataset.rate]));
+  within(element, "[data-pace]", paceText(job));
+  drawSpark(element, job.now.throughput);
+  if (states.has(job.job) && states.get(job.job) !== job.state) sayNews(`${job.job} is ${job.state}`);
+  states.set(job.job, job.state);
 }
 
-async function poll() {
-  const answer = await fetch(list.dataset.poll, { headers: { Accept: "application/json" } });
-  const document_ = await answer.json();
-  if (!answer.ok) throw new Error(document_.error);
-  const jobs = document_.jobs ?? [document_];
-  const shown = new Map([...document.querySelectorAll("[data-job]")].map((e) => [e.dataset.job, e]));
-  for (const job of jobs) {
-    if (shown.has(job.job)) show(shown.get(job.job), job);
-    else if ("first" in list.dataset) document.getElementById("news").hidden = false;
-  }
-  return jobs.some((job) => !ENDED.has(job.state));
+function showWholeJob(job) {
+  document.querySelector(".whole").className = `whole ${job.state}`;
+  vital("job-pace", pace(job.now.images_per_second));
+  vital("job-left", left(job.now.seconds_left));
+  vital("job-flight", ROUND.format(job.in_flight));
+  vital("job-average", pace(job.rate));
+  within(document, "[data-took]", duration(job.seconds) + (RUNNING.has(job.state) ? " so far" : ""));
 }
 
-async function keepGoing() {
-  if (!document.hidden) {
-    try {
-      live.textContent = (await poll()) ? "Live" : "";
-    } catch (error) {
-      live.textContent = `Not up to date: ${error.message}`;
-    }
+function showFlow(flow) {
+  for (const trouble of document.querySelectorAll("[data-trouble]")) {
+    put(trouble, flow.trouble ?? "");
+    trouble.hidden = !flow.trouble;
   }
-  setTimeout(keepGoing, PERIOD_MS);
+  vital("pace", pace(flow.images_per_second));
+  vital("left", left(flow.seconds_left));
+  vital("running", ROUND.format(flow.running_jobs));
+  vital("workers", flow.trouble ? "–" : ROUND.format(flow.workers));
+  drawSpark(document.querySelector(".line"), flow.throughput);
+  const stages = new Map(flow.stages.map((stage) => [stage.role, stage]));
+  for (const tile of document.querySelectorAll("[data-role]")) showTile(tile, stages.get(tile.dataset.role));
+  for (const work of document.querySelectorAll("[data-role-of]")) showWork(work, stages.get(work.dataset.roleOf));
 }
 
-keepGoing();
+function showTile(tile, stage) {
+  tile.hidden = !stage;
+  if (!stage) return;
+  tile.className = `tile ${stage.state}`;
+  within(tile, "[data-label]", stage.label);
+  within(tile, "[data-workers]", ROUND.format(stage.workers.length));
+  within(tile, "[data-lag]", ROUND.format(stage.lag));
+  within(tile, "[data-pace-of]", pace(stage.events_per_second, "events"));
+  const note = tile.querySelector("[data-note]");
+  put(note, stage.note);
+  note.hidden = !stage.note;
+}
+
+function showWork(work, stage) {
+  work.className = `work quiet ${stage?.state ?? "absent"}`;
+  within(work, "[data-label]", stage?.label ?? "–");
+  const count = stage?.workers.length ?? 0;
+  const waiting = stage?.lag ? `, ${ROUND.format(stage.lag)} waiting` : "";
+  within(work, "[data-work]", stage ? `${count} ${count === 1 ? "worker" : "workers"}${waiting}` : "");
+}
+
+function show({ job, jobs = [job], flow }) {
+  const shown = new Map([...document.querySelectorAll("[data-job]")].map((element) => [element.dataset.job, element]));
+  for (const one of jobs) {
+    if (shown.has(one.job)) showJob(shown.get(one.job), one);
+    else if ("first" in place.dataset) document.getElementById("news").hidden = false;
+  }
+  if (job) showWholeJob(job);
+  showFlow(flow);
+  const strip = document.querySelector("[data-strip]");
+  const roles = new Set([...(strip?.children ?? [])].map((tile) => tile.dataset.role));
+  swap(job, strip !== null && flow.stages.some((stage) => !roles.has(stage.role)));
+}
+
+// ---------------------------------------------------------------- sections made by the server
+
+const fetched = new Map(); // what a section shows → as JSON
+let swapped = performance.now();
+
+// Sections that are more than numbers are taken from the page itself, made anew, where what they show has changed.
+async function swap(job, changed) {
+  const sections = [...document.querySelectorAll("[data-swap]")];
+  const wanted = sections.filter(({ dataset }) => {
+    if (!job || dataset.swap === "always") return true;
+    const now = JSON.stringify(job[dataset.swap]);
+    if (!fetched.has(dataset.swap)) fetched.set(dataset.swap, now); // as the page came
+    return fetched.get(dataset.swap) !== now;
+  });
+  if ((!changed && wanted.length === 0) || performance.now() - swapped < SWAP_MS) return;
+  swapped = performance.now();
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const section of wanted) {
+    const anew = page.getElementById(section.id);
+    if (anew && !section.contains(document.activeElement)) section.replaceChildren(...document.importNode(anew, true).childNodes);
+    if (job) fetched.set(section.dataset.swap, JSON.stringify(job[section.dataset.swap]));
+  }
+  if (changed) document.querySelector("[data-strip]").replaceWith(document.importNode(page.querySelector("[data-strip]"), true));
+}
+
+// ---------------------------------------------------------------- hearing of it
+
+let newsUntil = 0;
+let silence = null; // the timer that says that nothing was heard
+
+function say(text) {
+  put(live, text);
+}
+
+function sayNews(text) {
+  newsUntil = performance.now() + NEWS_MS;
+  say(text);
+}
+
+function sayLive() {
+  if (performance.now() > newsUntil) say("Live");
+}
+
+function open() {
+  close();
+  source = new EventSource(place.dataset.stream);
+  source.addEventListener("progress", (event) => {
+    hears();
+    sayLive();
+    show(JSON.parse(event.data));
+  });
+  source.addEventListener("trouble", (event) => say(`Not up to date: ${JSON.parse(event.data).error}`));
+  source.addEventListener("error", () => {
+    if (source?.readyState === EventSource.CLOSED) poll(performance.now() + AGAIN_MS); // refused: too many are open
+    // a stream that came to the end of its time begins again in a moment, and nobody need hear of it
+    else silence ??= setTimeout(() => say("Not up to date: connecting again"), SILENT_MS);
+  });
+}
+
+function hears() {
+  clearTimeout(silence);
+  silence = null;
+}
+
+async function get(address) {
+  const answer = await fetch(address, { headers: { Accept: "application/json" } });
+  const found = await answer.json();
+  if (!answer.ok) throw new Error(found.error);
+  return found;
+}
+
+async function poll(until) {
+  try {
+    const [found, flow] = await Promise.all([get(place.dataset.poll), get("/api/v1/flow")]);
+    show(found.jobs ? { ...found, flow } : { job: found, flow });
+    sayLive();
+  } catch (error) {
+    say(`Not up to date: ${error.message}`);
+  }
+  if (!document.hidden) timer = setTimeout(() => (performance.now() < until ? poll(until) : open()), POLL_MS);
+}
+
+function close() {
+  clearTimeout(timer);
+  hears();
+  source?.close();
+  source = null;
+}
+
+// A browser opens few connections to one server: a page that nobody sees keeps none.
+document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+if (!document.hidden) open();

@@ -1,0 +1,1 @@
+"""What it takes to run Watson on a cluster."""

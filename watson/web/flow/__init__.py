@@ -1,0 +1,1 @@
+"""How the line flows: workers, lag and pace, sampled from the log and the catalogue every few seconds."""
