@@ -35,3 +35,18 @@ def test_the_settings_page_is_up_to_date():
     assert (ROOT / "docs" / "settings.md").read_text() == settings_reference(), (
         "run: python -m watson.settings_reference > docs/settings.md"
     )
+
+
+@pytest.mark.parametrize(
+    "token", ["", "short", "x" * 15, "x" * 501, "with a space in it", "no\nline breaks here", "é" * 20]
+)
+def test_a_token_that_can_be_guessed_or_not_be_typed_is_refused_without_being_shown(monkeypatch, token):
+    monkeypatch.setenv("WATSON_WEB_TOKEN", token)
+    with pytest.raises(UserError, match=r"WATSON_WEB_TOKEN: .*openssl rand -hex 32") as refused:
+        load_settings()
+    assert not token or token not in str(refused.value)
+
+
+def test_a_token_is_not_shown_with_the_settings(monkeypatch):
+    monkeypatch.setenv("WATSON_WEB_TOKEN", "x" * 16)
+    assert "x" * 16 not in repr(load_settings())

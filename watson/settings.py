@@ -20,6 +20,8 @@ Seconds = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 _BROKER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/,\[\]\ud800-\udfff]+)(:(?P<port>[0-9]{1,5}))?")
 
+_TOKEN = re.compile("[!-~]{16,500}")
+
 
 class Settings(BaseSettings):
     """Each field is read from the environment variable ``WATSON_`` + its name in capitals."""
@@ -126,6 +128,11 @@ class Settings(BaseSettings):
     web_host: str = Field("127.0.0.1", description="address to bind")
     web_port: int = Field(6066, ge=0, le=65535)
     web_timeout: Seconds = Field(15.0, description="seconds that one answer may take; then 503")
+    web_token: SecretStr | None = Field(
+        None,
+        description="who has it may change things by the pages and the API, 16 characters or more; not set: nobody, "
+        "except on this machine where web_host is a loopback address",
+    )
     price_per_hour: float = Field(
         0.0,
         ge=0,
@@ -165,6 +172,16 @@ class Settings(BaseSettings):
         for network in filter(None, map(str.strip, networks.split(","))):
             ipaddress.ip_network(network)
         return networks
+
+    @field_validator("web_token")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError(
+                "16 to 500 letters, digits and signs of ASCII without spaces are wanted; `openssl rand -hex 32` makes "
+                "a good one"
+            )
+        return token
 
     @property
     def broker_urls(self) -> list[str]:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.agents.fakes import MemoryLog, MemoryMarks, Stage, catalogued, discovered, outbox, preprocessed, record_of
+from watson.actions.retry import Choice, to_retry
 from watson.agents.attempts import Attempts
 from watson.agents.chain import ChainLink
 from watson.agents.tracker import Tracker
-from watson.cli.dead_letters import to_retry
 from watson.errors import ReasonCode, Refused
 from watson.events import (
     REDRIVE,
@@ -90,7 +90,7 @@ class Chain:
 
     async def retry(self, times: int = 1) -> None:
         """As `watson dead-letters retry` does, so many times before the line gets to it."""
-        failed = to_retry(list((await self.rows.dead_letters("job")).items), None, 100)
+        failed = to_retry(list((await self.rows.dead_letters("job")).items), Choice("job"), 100)
         records = [Record(one.topic, one.partition, 0, one.key, one.value, one.headers) for one in failed]
         await self.again(RETRY, *(records * times))
 

@@ -7,13 +7,14 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from tests.storage.events import changed, quarantined
+from watson.actions.retry import Choice, to_retry
 from watson.agents.quarantine import failed_record
-from watson.cli.dead_letters import to_retry
 from watson.errors import ReasonCode
 from watson.events import FailedRecord, ImageQuarantined, Record, image_key
 from watson.storage.catalogue import DeadLetterRow
 
 JOB = "street-1"
+ANY = Choice(JOB)
 
 
 def failed(
@@ -125,37 +126,37 @@ def rows(*letters: ImageQuarantined, resolved: bool = False) -> list[DeadLetterR
 
 
 def test_a_record_that_two_letters_speak_of_is_sent_once():
-    assert to_retry(rows(letter("a"), letter("a", stage="segment"), letter("b", 1)), None, 9) == [failed(0), failed(1)]
+    assert to_retry(rows(letter("a"), letter("a", stage="segment"), letter("b", 1)), ANY, 9) == [failed(0), failed(1)]
 
 
 def test_images_that_vanished_are_all_sent_though_nobody_knows_their_offsets():
     letters = rows(*(letter(name, failed=failed(None, value=name.encode())) for name in "abc"))
-    assert [record.value for record in to_retry(letters, None, 100)] == [b"a", b"b", b"c"]
+    assert [record.value for record in to_retry(letters, ANY, 100)] == [b"a", b"b", b"c"]
 
 
 def test_the_same_offset_of_another_partition_or_topic_is_another_record():
     others = [failed(0), failed(0, partition=1), failed(0, topic="segmented")]
     letters = rows(*(letter(f"{number}", failed=record) for number, record in enumerate(others)))
-    assert to_retry(letters, None, 9) == others
+    assert to_retry(letters, ANY, 9) == others
 
 
 def test_what_was_resolved_is_not_sent_even_where_it_comes_first():
-    assert to_retry(rows(letter("a"), resolved=True) + rows(letter("b", 1)), None, 1) == [failed(1)]
+    assert to_retry(rows(letter("a"), resolved=True) + rows(letter("b", 1)), ANY, 1) == [failed(1)]
 
 
 def test_one_image_can_be_chosen():
-    assert to_retry(rows(letter("a"), letter("b", 1)), image_key("file:///b"), 9) == [failed(1)]
+    assert to_retry(rows(letter("a"), letter("b", 1)), Choice(JOB, image=image_key("file:///b")), 9) == [failed(1)]
 
 
 def test_no_more_records_are_sent_than_asked_for():
-    assert to_retry(rows(*(letter(f"{number}", number) for number in range(5))), None, 2) == [failed(0), failed(1)]
+    assert to_retry(rows(*(letter(f"{number}", number) for number in range(5))), ANY, 2) == [failed(0), failed(1)]
 
 
 def test_a_record_of_nothing_does_not_keep_the_others_from_being_sent():
     nothing = failed(0, key=None, value=None)
     halves = [failed(1, key=None), failed(2, value=None)]
     letters = rows(*(letter(f"{record.offset}", failed=record) for record in (nothing, *halves)))
-    assert to_retry(letters, None, 9) == halves
+    assert to_retry(letters, ANY, 9) == halves
 
 
 def test_nothing_to_retry_asks_no_broker(watson):

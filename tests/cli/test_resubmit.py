@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.storage.events import changed
-from watson.cli.manifest import make_manifest
+from watson.actions.manifest import make_manifest
 from watson.events import JobOptions, Rules, Source
 
 FIRST, SECOND = "test-threshold@1", "test-threshold@2"

@@ -424,6 +424,20 @@ async def test_dead_letters_are_found_by_job_and_by_reason(store: Catalogue, job
     assert await _all(lambda after: store.dead_letters(job, reason="no-such-reason", after=after)) == []
 
 
+async def test_one_letter_is_found_by_its_id_in_its_job_alone(store: Catalogue, job: str) -> None:
+    letter, other = quarantined(job, "x"), quarantined(f"{job}-2", "y")
+    for event in (letter, other):
+        await store.put_dead_letter(event, resolved=True)
+    found = await store.dead_letter(job, letter.id)
+    assert found is not None
+    assert (found.event, found.resolved) == (letter, True)
+    assert await store.dead_letter(job, other.id) is None
+    assert await store.dead_letter(None, letter.id) is None
+    unreadable = quarantined(None, job, image_key=None)
+    await store.put_dead_letter(unreadable, resolved=False)
+    assert (await store.dead_letter(None, unreadable.id)) is not None
+
+
 async def test_letters_of_several_stages_of_one_image_are_several_rows(store: Catalogue, job: str) -> None:
     for stage in ("preprocess", "segment"):
         await store.put_dead_letter(quarantined(job, "x", stage=stage), resolved=False)

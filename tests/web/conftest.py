@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.log import Log
 from tests.web.scene import Scene, open_scene
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    return Log(monkeypatch)
 
 
 @pytest.fixture

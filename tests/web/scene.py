@@ -12,10 +12,11 @@ from pathlib import Path
 
 import faust
 import numpy as np
-from aiohttp import ClientSession
+from aiohttp import ClientSession, CookieJar
 from PIL import Image
 
 from tests.services.places import free_port
+from tests.web.described import answers_checked
 from watson.errors import ReasonCode
 from watson.events import (
     FailedRecord,
@@ -73,15 +74,16 @@ class Scene:
         return event
 
     async def add_image(
-        self, job: str, uri: str, pixels: np.ndarray, instances: Sequence[Instance], *, suffix: str = "png"
-    ) -> ImageCatalogued:
+        self, job: str, uri: str, pixels: np.ndarray, instances: Sequence[Instance], *, suffix: str = "png",
+        version: str = "0123456789ab",
+    ) -> ImageCatalogued:  # fmt: skip
         """A picture, (H, W, 3) uint8, with its masks."""
         height, width = pixels.shape[:2]
         out = io.BytesIO()
         Image.fromarray(pixels).save(out, {"png": "PNG", "jpg": "JPEG"}[suffix], quality=95)
         picture, original = out.getvalue(), hashlib.sha256(uri.encode()).hexdigest()
         key, sha256 = image_key(uri), hashlib.sha256(out.getvalue()).hexdigest()
-        info = ModelInfo("painted", "0123456789ab", "painted", WEIGHTS, ("cat", "dog"))
+        info = ModelInfo("painted", version, "painted", WEIGHTS, ("cat", "dog"))
         segmentation = segmentation_id(key, original, "1-1024", info.reference)
         file, masks = encode_masks(
             Segmentation(tuple(instances)),
@@ -124,18 +126,17 @@ class Scene:
     async def add_dead_letter(
         self, job: str | None, uri: str, *, reason: ReasonCode = ReasonCode.TRUNCATED, message: str = "it ends early",
         resolved: bool = False, offset: int | None = 7, value: bytes = b'{"job": "j"}', cut: bool = False,
+        stage: str = "preprocess", topic: str = "image-discovered",
     ) -> ImageQuarantined:  # fmt: skip
         event = ImageQuarantined(
             time=START,
             job=job,
             image_key=None if job is None else image_key(uri),
             uri=None if job is None else uri,
-            stage="preprocess",
+            stage=stage,
             reason=reason,
             message=message,
-            failed=FailedRecord(
-                topic="image-discovered", partition=3, offset=offset, key=b"k\xff", value=value, cut=cut
-            ),
+            failed=FailedRecord(topic=topic, partition=3, offset=offset, key=b"k\xff", value=value, cut=cut),
             attempts=1,
             code_version="0.1.0",
         )
@@ -204,7 +205,11 @@ async def serving(app: faust.App) -> AsyncIterator[ClientSession]:
     app.web.init_server()
     await app.web.start_server()
     try:
-        async with ClientSession(f"http://127.0.0.1:{app.conf.web_port}") as client:
+        async with ClientSession(
+            f"http://127.0.0.1:{app.conf.web_port}",
+            cookie_jar=CookieJar(unsafe=True),  # aiohttp's word for cookies of addresses that are no names
+            trace_configs=[answers_checked()],
+        ) as client:
             yield client
     finally:
         await app.web.stop_server()
@@ -213,7 +218,7 @@ async def serving(app: faust.App) -> AsyncIterator[ClientSession]:
 @asynccontextmanager
 async def site(scene: Scene, **changes: object) -> AsyncIterator[ClientSession]:
     settings = Settings(**{"web_port": free_port(), "brokers": NO_BROKER, **changes})
-    app = plain_app(settings)
+    app = plain_app(settings.model_copy(update={"web_host": "127.0.0.1"}))  # whatever the site is told
     mount_site(app, scene.catalogue, scene.objects, settings)
     async with serving(app) as client:
         yield client

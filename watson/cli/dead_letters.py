@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -11,17 +12,15 @@ from watson.cli.help import add
 from watson.cli.options import Json, MaybeJob, Reason
 from watson.cli.printing import print_json, print_rows
 from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue
-from watson.errors import ReasonCode, UserError
-from watson.events import REDRIVE, RETRY, FailedRecord
+from watson.errors import UserError
 from watson.settings import Settings
 from watson.storage.catalogue import Catalogue, DeadLetterRow
 
-__all__ = ["register", "to_retry"]
+if TYPE_CHECKING:
+    from watson.actions.retry import Retried
 
-_PAGE = 500
-_AT_ONCE = 100
-"""Records read whole and sent before the next are: each may have a megabyte."""
-_LOST_NAMED = 5
+__all__ = ["register"]
+
 _COLUMNS = ("reason", "stage", "what", "message")
 
 
@@ -78,64 +77,41 @@ def _retry(
     Example:
       watson dead-letters retry --job street-1a2b3c4d --reason store-unavailable
     """
-    from watson.agents.publish import resend  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
-    from watson.agents.whole_records import whole_records  # noqa: PLC0415 - see above
 
-    async def retry() -> tuple[int, list[str]]:
+    async def again() -> Retried:
+        from watson.actions.retry import Choice, check_reason, retry  # noqa: PLC0415 - aiokafka only where it is used
+
+        check_reason(reason)
         settings = command_settings()
-        chosen = to_retry(await _read(settings, job, reason, None), image, most)
-        if chosen:
-            await verify_topics(settings, {settings.topic(record.topic) for record in chosen})
-        lost: list[str] = []
-        for start in range(0, len(chosen), _AT_ONCE):
-            whole, not_there = await whole_records(settings, chosen[start : start + _AT_ONCE])
-            await resend(settings, whole, {REDRIVE: RETRY})
-            lost += not_there
-        return len(chosen) - len(lost), lost
+        async with open_catalogue(settings) as rows:
+            await _known(rows, job)
+            return await retry(settings, rows, Choice(job, reason, image=image), most=most)
 
-    sent, lost = in_loop(retry())
-    typer.echo(f"sent {sent} again")
-    if lost:
-        named = "; ".join(lost[:_LOST_NAMED]) + ("; …" if len(lost) > _LOST_NAMED else "")
-        raise UserError(f"{len(lost)} could not be sent: {named}. Submit their pictures in another job.")
+    done = in_loop(again())
+    typer.echo(f"sent {done.sent} again")
+    if done.lost:
+        raise UserError(done.complaint())
 
 
-def to_retry(letters: list[DeadLetterRow], image: UUID | None, most: int) -> list[FailedRecord]:
-    """The failed records to send again: those of open letters, each once.
+async def _read(settings: Settings, job: str | None, reason: str | None, most: int) -> list[DeadLetterRow]:
+    from watson.actions.retry import check_reason, letters  # noqa: PLC0415 - aiokafka only where it is used
 
-    A record with neither key nor value is left out: nobody can send one, and it would keep the others from being sent.
-    """
-    chosen: dict[tuple[object, ...], FailedRecord] = {}
-    for row in letters:
-        record = row.event.failed
-        wanted = not row.resolved and image in (None, row.event.image_key)
-        if wanted and (record.key, record.value) != (None, None) and len(chosen) < most:
-            # with its content: discover cannot tell where the events of images that vanished stand in the log
-            chosen.setdefault((record.topic, record.partition, record.offset, record.key, record.value), record)
-    return list(chosen.values())
-
-
-async def _read(settings: Settings, job: str | None, reason: str | None, most: int | None) -> list[DeadLetterRow]:
-    if reason is not None and reason not in set(ReasonCode):
-        raise UserError(f"there is no reason {reason!r}; the reasons are {', '.join(sorted(ReasonCode))}")
-    async with open_catalogue(settings) as rows:
-        found = await _letters(rows, job, reason, most)
-        if not found and job is not None:  # a manifest that was refused leaves a letter, and no job
-            await job_or_error(rows, job)
-        return found
-
-
-async def _letters(rows: Catalogue, job: str | None, reason: str | None, most: int | None) -> list[DeadLetterRow]:
+    check_reason(reason)
     found: list[DeadLetterRow] = []
-    cursor: str | None = None
-    while True:
-        left = _PAGE if most is None else min(_PAGE, most - len(found))
-        page = await rows.dead_letters(job, reason=reason, after=cursor, limit=left)
-        found += page.items
-        cursor = page.cursor
-        if cursor is None or (most is not None and len(found) >= most):
-            return found
+    async with open_catalogue(settings) as rows:
+        await _known(rows, job)
+        async with aclosing(letters(rows, job, reason)) as all_:
+            async for row in all_:
+                found.append(row)
+                if len(found) == most:
+                    break
+    return found
+
+
+async def _known(rows: Catalogue, job: str | None) -> None:
+    """See that there is the job, or a letter of it: a manifest that was refused leaves a letter, and no job."""
+    if job is not None and not (await rows.dead_letters(job, limit=1)).items:
+        await job_or_error(rows, job)
 
 
 def register(app: typer.Typer) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -12,18 +10,14 @@ from rich.console import Console
 from watson.cli.help import add
 from watson.cli.options import Job, Json
 from watson.cli.printing import one_line, print_json, print_rows
-from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, publish_event
-from watson.errors import ServiceUnavailable
-from watson.events import JobCancelled, JobPaused, JobResumed, now
-from watson.storage.catalogue import Catalogue, JobRow
+from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue
+from watson.storage.catalogue import JobRow
 
 __all__ = ["register"]
 
 _COLUMNS = ("job", "dataset", "state", "discovered", "catalogued", "quarantined", "model", "submitted")
 _PATIENCE_SECONDS = 5.0
 _OBEYED_SECONDS = 20.0
-_POLL_SECONDS = 0.25
-_ENDED = ("complete", "failed", "cancelled")
 
 
 def _status(
@@ -116,19 +110,15 @@ def _cancel(job: Job) -> None:
       watson jobs cancel street-1a2b3c4d
     """
 
-    async def cancel() -> None:
+    async def cancel() -> str:
+        from watson.actions import jobs  # noqa: PLC0415 - aiokafka only where it is used
+
         settings = command_settings()
         async with open_catalogue(settings) as rows:
             row = await job_or_error(rows, job)
-        if row.job.state in _ENDED:
-            typer.echo(f"job {job} has ended already: it is {row.job.state}")
-            return
-        # after the manifest also by a clock that is behind the one of whoever submitted it, or it is passed over
-        time = max(now(), row.submitted_at + timedelta(milliseconds=1))
-        await publish_event(settings, JobCancelled(job=job, time=time))
-        typer.echo(f"cancelling job {job}")
+        return (await jobs.cancel(settings, row)).said
 
-    in_loop(cancel())
+    typer.echo(in_loop(cancel()))
 
 
 def _pause(job: Job) -> None:
@@ -141,14 +131,12 @@ def _pause(job: Job) -> None:
     """
 
     async def pause() -> str:
+        from watson.actions import jobs  # noqa: PLC0415 - aiokafka only where it is used
+
         settings = command_settings()
         async with open_catalogue(settings) as rows:
             before = await job_or_error(rows, job)
-            if before.job.state in (*_ENDED, "paused"):
-                return f"job {job} is not running: it is {before.job.state}"
-            await publish_event(settings, JobPaused(job=job, resumes=before.job.resumes))
-            after = await _obeyed(rows, before)
-        return f"job {job} is {after.job.state}"
+            return (await jobs.pause(settings, rows, before, patience=_OBEYED_SECONDS)).said
 
     typer.echo(in_loop(pause()))
 
@@ -171,38 +159,14 @@ def _resume(
     """
 
     async def resume() -> str:
+        from watson.actions import jobs  # noqa: PLC0415 - aiokafka only where it is used
+
         settings = command_settings()
         async with open_catalogue(settings) as rows:
             before = await job_or_error(rows, job)
-            if before.job.state != "paused":
-                return f"job {job} is not paused: it is {before.job.state}"
-            await publish_event(settings, JobResumed(job=job, resumes=before.job.resumes, retry=retry))
-            after = await _obeyed(rows, before)
-        return f"resumed job {job}: it is {after.job.state}"
+            return (await jobs.resume(settings, rows, before, retry=retry, patience=_OBEYED_SECONDS)).said
 
     typer.echo(in_loop(resume()))
-
-
-async def _obeyed(rows: Catalogue, before: JobRow) -> JobRow:
-    """Wait until the catalogue shows that the job changed: whoever asks for its status next is not misled.
-
-    Raises:
-        ServiceUnavailable: it did not in time. The event is in the log all the same.
-    """
-    job = before.job.job
-    try:
-        async with asyncio.timeout(_OBEYED_SECONDS):
-            while True:
-                row = await rows.job(job)
-                moved = row is not None and (row.job.state, row.job.resumes) != (before.job.state, before.job.resumes)
-                if row is not None and moved:
-                    return row
-                await asyncio.sleep(_POLL_SECONDS)
-    except TimeoutError:
-        raise ServiceUnavailable(
-            f"job {job} was told, but is still {before.job.state} after {_OBEYED_SECONDS:.0f} s: do the discover and "
-            "project workers run? It follows as soon as they do."
-        ) from None
 
 
 def register(app: typer.Typer) -> None:

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
+from watson.actions.manifest import job_options, make_manifest
 from watson.cli.help import add
-from watson.cli.manifest import job_options, make_manifest
 from watson.cli.options import Job, Json
 from watson.cli.printing import print_json
 from watson.cli.session import command_settings, in_loop, job_or_error, open_catalogue, publish_event
-from watson.cli.submit import resolved
 from watson.errors import UserError
 from watson.events import JobOptions, ManifestSubmitted
 from watson.settings import Settings
@@ -75,6 +74,8 @@ def _resubmit(
         )
 
     async def resubmit(settings: Settings) -> ManifestSubmitted:
+        from watson.actions.submit import resolved  # noqa: PLC0415 - aiokafka only where it is used
+
         async with open_catalogue(settings) as rows:
             old = (await job_or_error(rows, job)).job
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from watson.actions.manifest import job_options, source_of
 from watson.cli.help import add
-from watson.cli.manifest import job_options, source_of
 from watson.cli.options import Categories, Kind, LeastArea, LeastScore, LongSide, ModelOrFile, Template
 from watson.cli.printing import print_json
 from watson.cli.registering import ready_model

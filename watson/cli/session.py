@@ -97,11 +97,9 @@ async def publish_event(settings: Settings, event: Event) -> None:
         BrokerUnavailable: the broker cannot be reached.
         UserError: its topic is missing, or not that of the settings.
     """
-    from watson.agents.publish import publish  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
+    from watson.actions.sending import send  # noqa: PLC0415 - aiokafka only where it is used
 
-    await verify_topics(settings, [settings.topic(event.topic)])
-    await publish(settings, [event])
+    await send(settings, event)
 
 
 async def job_or_error(rows: Catalogue, job: str, *, patience: float = 0.0) -> JobRow:

@@ -6,15 +6,14 @@ from typing import Annotated
 
 import typer
 
+from watson.actions.manifest import job_options, source_of
 from watson.cli.help import add
-from watson.cli.manifest import job_options, make_manifest, source_of
 from watson.cli.options import Categories, Json, Kind, LeastArea, LeastScore, LongSide, Model, Template
 from watson.cli.printing import print_json
-from watson.cli.session import command_settings, in_loop, publish_event
-from watson.events import DEFAULT_MODEL, JobOptions, ManifestSubmitted, ModelRegistered, Source
-from watson.settings import Settings
+from watson.cli.session import command_settings, in_loop
+from watson.events import DEFAULT_MODEL, JobOptions, ManifestSubmitted, Source
 
-__all__ = ["register", "resolved"]
+__all__ = ["register"]
 
 
 def _submit(
@@ -57,30 +56,9 @@ def _submit(
 async def _submitted(
     source: Source, dataset: str, job: str | None, model: str, options: JobOptions
 ) -> ManifestSubmitted:
-    settings = command_settings()
-    make_manifest(source, dataset, job, model, options)  # what is wrong with it is said without a broker
-    manifest = make_manifest(source, dataset, job, await resolved(settings, model), options)
-    await publish_event(settings, manifest)
-    return manifest
+    from watson.actions.submit import submit  # noqa: PLC0415 - aiokafka only where it is used
 
-
-async def resolved(settings: Settings, model: str) -> str:
-    """The version that the name of a registered model means now: the job runs that one, whatever is registered later.
-
-    The version of a model that Watson brings is that of the workers' code, which no command knows: it stays as it is.
-
-    Raises:
-        Refused: there is no such model.
-        BrokerUnavailable: no broker answers.
-    """
-    from watson.agents.models import choose, registered_models  # noqa: PLC0415 - aiokafka only where it is used
-    from watson.agents.topics import verify_topics  # noqa: PLC0415 - see above
-    from watson.model.registry import is_built_in  # noqa: PLC0415 - see above
-
-    if is_built_in(model):
-        return model
-    await verify_topics(settings, [settings.topic(ModelRegistered.topic)])
-    return choose(model, await registered_models(settings)).key
+    return await submit(command_settings(), source, dataset, job, model, options)
 
 
 def register(app: typer.Typer) -> None:

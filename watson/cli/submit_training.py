@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import typer
 from pydantic import ValidationError
 
+from watson.actions.manifest import name_of_question
 from watson.cli.labelled import SNAPSHOT
-from watson.cli.manifest import name_of_question
 from watson.cli.printing import print_json
 from watson.cli.session import command_settings, in_loop, open_objects, publish_event
 from watson.errors import Refused, UserError

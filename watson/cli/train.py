@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from watson.actions.manifest import is_name
 from watson.cli.help import add
 from watson.cli.labelled import SNAPSHOT, labelled
-from watson.cli.manifest import is_name
 from watson.cli.options import Json
 from watson.cli.printing import one_line, print_json, print_rows
 from watson.cli.registering import register_description, segmenter_named

@@ -52,6 +52,7 @@ class Difference:
         categories: by name without regard to capitals, written as it was met first.
         renamed: (category before, category after) → masks.
         largest: the pictures on which they disagree most, most first; those on which they agree are not among them.
+        complete: whether all pictures were looked at, not as many as were asked for alone.
     """
 
     before: JobRow
@@ -61,6 +62,7 @@ class Difference:
     categories: dict[str, CategoryCounts] = field(default_factory=dict)
     renamed: Counter[tuple[str, str]] = field(default_factory=Counter)
     largest: list[Compared] = field(default_factory=list)
+    complete: bool = True
     disagreements: float = 0.0
     names: dict[str, str] = field(default_factory=dict)
 
@@ -83,6 +85,7 @@ async def difference(
     after: Side,
     *,
     most: int = 50,
+    limit: int | None = None,
     on_progress: Callable[[int], None] = lambda _images: None,
 ) -> Difference:
     """Compare two jobs mask by mask.
@@ -91,6 +94,7 @@ async def difference(
         before: a job.
         after: another, over some of the same pictures.
         most: pictures to keep in ``largest``.
+        limit: pictures to look at; those of the lowest image keys, which are as good as drawn by chance. None: all.
         on_progress: told the number of pictures so far.
 
     Raises:
@@ -98,12 +102,16 @@ async def difference(
         Retriable: the catalogue or the store is unavailable.
     """
     found = Difference(before.row, after.row)
-    top = _Largest(most)
+    top, seen = _Largest(most), 0
     async with aclosing(compared(before, after)) as pictures:
         async for one in pictures:
+            if seen == limit:
+                found.complete = False
+                break
+            seen += 1
             _count(found, one)
             top.offer(one)
-            on_progress(sum(found.images[kind] for kind in ("both", "replaced", "only_before", "only_after")))
+            on_progress(seen)
     found.largest = top.sorted()
     return found
 

@@ -27,7 +27,8 @@ newest version of its topic's first event; where the body has no `time`, `ce_tim
 So any Kafka producer can submit a manifest. A version newer than the code that reads it is refused, never guessed.
 `traceparent` and `tracestate` (W3C Trace Context) are passed on with what is sent because of a record; see
 [Traces](operations.md#traces).
-Examples of every version are in `tests/events/golden/`.
+Examples of every version are in `tests/events/golden/`. The same for machines, in AsyncAPI 3.0's words, is in
+[asyncapi.json](asyncapi.json).
 
 Topic names carry the prefix `WATSON_TOPIC_PREFIX` where that is set.
 """

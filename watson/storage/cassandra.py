@@ -166,6 +166,10 @@ class CassandraCatalogue:
         rows = await self._db.letters.page(job, reason, position_of(Listing.DEAD_LETTERS, after), limit + 1)
         return page_of(Listing.DEAD_LETTERS, rows, limit, lambda row: Position(row.event.id))
 
+    async def dead_letter(self, job: str | None, letter: UUID) -> DeadLetterRow | None:
+        """One dead letter by its event's id."""
+        return await self._db.letters.one(job, letter)
+
     async def models(self) -> Sequence[ModelRegistered]:
         """All model versions that were not withdrawn, by name and time."""
         shards = await in_waves(lambda shard: self._db.run(Cql.MODELS, shard), range(SHARDS))

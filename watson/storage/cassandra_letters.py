@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from watson.events import ImageQuarantined
 from watson.storage.cassandra_buckets import rows_across_buckets
@@ -37,6 +38,11 @@ class CassandraLetters:
                 (self._prepared[Cql.PUT_LETTER_REASON], (job, bucket, event.reason.value, event.id, written)),
             ]
         )
+
+    async def one(self, job: str | None, letter: UUID) -> DeadLetterRow | None:
+        """The letter with an event id."""
+        place = (job or NO_JOB, bucket_of(letter), [letter])
+        return next(iter(_letters(await self._session.execute(self._prepared[Cql.LETTERS_BY_ID], place))), None)
 
     async def page(
         self, job: str | None, reason: str | None, after: Position | None, wanted: int

@@ -187,6 +187,10 @@ class Catalogue(Protocol):
         """Dead letters of a job; with ``job`` None, those of undecodable events that belong to no job."""
         ...
 
+    async def dead_letter(self, job: str | None, letter: UUID) -> DeadLetterRow | None:
+        """One dead letter by its event's id; with ``job`` None, of an event that belongs to no job."""
+        ...
+
     async def models(self) -> Sequence[ModelRegistered]:
         """All model versions that were not withdrawn, by name and time."""
         ...

@@ -33,6 +33,7 @@ __all__ = ["SqliteCatalogue"]
 
 _TABLES = ("jobs", "job_counts", "images", "masks", "dead_letters", "models", "evaluations")
 _LETTERS = "SELECT event, resolved FROM dead_letters WHERE job = ? AND id > ? ORDER BY id LIMIT ?"
+_LETTER = "SELECT event, resolved FROM dead_letters WHERE job = ? AND id = ?"
 _LETTERS_OF = "SELECT event, resolved FROM dead_letters WHERE reason = ? AND job = ? AND id > ? ORDER BY id LIMIT ?"
 _PUT_MODEL = (
     "INSERT INTO models (name, model_version, revision, event) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -225,10 +226,15 @@ class SqliteCatalogue:
 
         def read(db: sqlite3.Connection) -> list[DeadLetterRow]:
             rows = db.execute(_LETTERS, wanted) if reason is None else db.execute(_LETTERS_OF, (reason, *wanted))
-            return [DeadLetterRow(event=load(ImageQuarantined, text), resolved=bool(done)) for text, done in rows]
+            return [_dead_letter(text, done) for text, done in rows]
 
         rows = await self._reading.read(read)
         return page_of(Listing.DEAD_LETTERS, rows, limit, lambda row: Position(row.event.id))
+
+    async def dead_letter(self, job: str | None, letter: UUID) -> DeadLetterRow | None:
+        """One dead letter by its event's id."""
+        rows = await self._reading.read(lambda db: db.execute(_LETTER, (job or NO_JOB, letter.bytes)).fetchall())
+        return _dead_letter(*rows[0]) if rows else None
 
     async def models(self) -> Sequence[ModelRegistered]:
         """All model versions that were not withdrawn, by name and time."""
@@ -270,6 +276,10 @@ def _execute(db: sqlite3.Connection, statement: str, values: tuple[object, ...])
 def _revised(event: JobChanged | ImageCatalogued | ModelRegistered | ModelEvaluated) -> tuple[bytes, str]:
     text = dump(event)
     return revision(event.time, text), text
+
+
+def _dead_letter(text: str, done: object) -> DeadLetterRow:
+    return DeadLetterRow(event=load(ImageQuarantined, text), resolved=bool(done))
 
 
 def _mask_rows(db: sqlite3.Connection, job: str, start: int) -> list[tuple[int, bytes, str]]:

@@ -14,11 +14,12 @@ import orjson
 import structlog
 from aiohttp import web
 from faust.web.base import BlueprintManager
+from faust.web.views import View
 
-from watson.errors import ReasonCode, Refused, Retriable, UserError
+from watson.errors import ReasonCode, Refused, Retriable, ServiceUnavailable, UserError
 from watson.web.templating import page
 
-__all__ = ["Handler", "add_page", "add_stream", "guard", "json_response"]
+__all__ = ["Handler", "add_action", "add_page", "add_stream", "guard", "json_response"]
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,7 @@ _LASTING: web.AppKey[set[str]] = web.AppKey("watson-lasting", set)
 """Paths of the routes whose answers are streams, which no limit on an answer's time ends."""
 
 _RETRY_AFTER_SECONDS = "5"
+_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 _MACHINE_PATHS = ("/api/", "/health/", "/metrics")
 
 _HEADERS = {
@@ -38,7 +40,7 @@ _HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with "no-referrer", browsers would hide from us too which site sent a form
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -70,13 +72,29 @@ def guard(app: faust.App, *, time_limit: float) -> None:
     server.on_response_prepare.append(_add_headers)
 
 
-def add_page(app: faust.App, path: str, handler: Handler) -> None:
-    """Serve ``handler`` at ``path`` through a Faust web view, for GET and HEAD."""
+def add_page(app: faust.App, path: str, handler: Handler, *, post: Handler | None = None) -> None:
+    """Serve ``handler`` at ``path`` through a Faust web view, for GET and HEAD; and ``post`` for POST.
+
+    What takes a POST must be wrapped by `watson.web.access`.
+    """
 
     async def get(_view: object, request: web.Request, **_match: str) -> web.StreamResponse:
         return await handler(request)
 
-    app.page(path, name=path)(get)
+    async def take(_view: object, request: web.Request, **_match: str) -> web.StreamResponse:
+        return await (post or handler)(request)
+
+    methods = {"get": get} if post is None else {"get": get, "post": take}
+    app.page(path, name=path)(type("Page", (View,), methods))
+
+
+def add_action(app: faust.App, path: str, post: Handler) -> None:
+    """Serve ``post`` at ``path`` for POST alone; it must be wrapped by `watson.web.access`."""
+
+    async def take(_view: object, request: web.Request, **_match: str) -> web.StreamResponse:
+        return await post(request)
+
+    app.page(path, name=f"POST {path}")(type("Action", (View,), {"post": take, "get_methods": lambda _view: {"POST"}}))
 
 
 def add_stream(app: faust.App, path: str, handler: Handler) -> None:
@@ -130,17 +148,17 @@ def _error_response(request: web.Request, exc: Exception) -> web.Response:
 def _explain(request: web.Request, exc: Exception) -> tuple[int, str, dict[str, str]]:
     """Status, message for people, and headers."""
     if isinstance(exc, web.HTTPException):
-        headers = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else {}
+        headers = {name: exc.headers[name] for name in _KEPT_HEADERS if name in exc.headers}
         message = exc.text or exc.reason
         if message == f"{exc.status}: {exc.reason}":  # aiohttp's own, which says nothing
             message = f"{exc.reason}: {request.method} {request.path}"
         return exc.status, message, headers
+    if isinstance(exc, Retriable | ServiceUnavailable):
+        return 503, str(exc), {"Retry-After": _RETRY_AFTER_SECONDS}
     if isinstance(exc, UserError):
         return 400, str(exc), {}
     if isinstance(exc, Refused):
         return _STATUS.get(exc.code, 502), f"{exc} ({exc.code})", {}
-    if isinstance(exc, Retriable):
-        return 503, str(exc), {"Retry-After": _RETRY_AFTER_SECONDS}
     if isinstance(exc, TimeoutError):
         return 503, "The answer took too long; please try again.", {"Retry-After": _RETRY_AFTER_SECONDS}
     return 500, "This is a defect of Watson: the worker's log has the details.", {}

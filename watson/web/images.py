@@ -17,7 +17,7 @@ from aiohttp import web
 from cachetools import LRUCache
 
 from watson.errors import ReasonCode, Refused
-from watson.events import ImageCatalogued
+from watson.events import ImageCatalogued, Normalised
 from watson.model.masks import decode_masks
 from watson.settings import Settings
 from watson.storage.keys import MASKS_KEY, PICTURE_KEY
@@ -60,20 +60,25 @@ class Images:
         suffix = _checked_key(PICTURE_KEY, event.normalised.object).group(1)
         sha256 = event.normalised.sha256
         return await self._answer(
-            request, tag=sha256, version=sha256[:12], content_type=_TYPES[suffix], make=lambda: self._picture(event)
+            request,
+            tag=sha256,
+            version=sha256[:12],
+            content_type=_TYPES[suffix],
+            make=lambda: self._picture(event.normalised),
         )
 
     async def thumbnail(self, request: web.Request) -> web.StreamResponse:
         """A small JPEG of the picture, without masks."""
         event = await self._event(request)
 
-        async def make() -> bytes:
-            data = await self._picture(event)
-            return await self._in_thread(lambda: thumbnail(data, event.normalised.width, event.normalised.height))
-
         tag = _digest("thumbnail", event.normalised.sha256, str(THUMBNAIL_LIMIT))
         return await self._answer(
-            request, tag=tag, version=event.normalised.sha256[:12], content_type="image/jpeg", make=make, keep=True
+            request,
+            tag=tag,
+            version=event.normalised.sha256[:12],
+            content_type="image/jpeg",
+            make=lambda: self.small(event.normalised),
+            keep=True,
         )
 
     async def overlay(self, request: web.Request) -> web.StreamResponse:
@@ -85,7 +90,7 @@ class Images:
         async def make() -> bytes:
             _checked_key(MASKS_KEY, event.masks_object)
             data = await self._fetch(event.masks_object, event.masks_sha256, _MASKS_LIMIT)
-            return await self._in_thread(lambda: _compose(data, event, chosen, limit))
+            return await self.in_thread(lambda: _compose(data, event, chosen, limit))
 
         tag = _digest("overlay", overlay_version(event), ",".join(map(str, chosen)), str(limit))
         return await self._answer(
@@ -95,19 +100,25 @@ class Images:
     async def _event(self, request: web.Request) -> ImageCatalogued:
         return await self._queries.image(request.match_info["job"], request.match_info["image_key"])
 
-    async def _picture(self, event: ImageCatalogued) -> bytes:
-        _checked_key(PICTURE_KEY, event.normalised.object)
-        return await self._fetch(event.normalised.object, event.normalised.sha256, _PICTURE_LIMIT)
+    async def small(self, normalised: Normalised) -> bytes:
+        """A JPEG of a normalised picture; raises `Refused` where it is not what the event says, or not Watson's."""
+        data = await self._picture(normalised)
+        return await self.in_thread(lambda: thumbnail(data, normalised.width, normalised.height))
+
+    async def in_thread(self, work: Callable[[], Made]) -> Made:
+        """Do CPU work in the threads that are for pictures."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _picture(self, normalised: Normalised) -> bytes:
+        _checked_key(PICTURE_KEY, normalised.object)
+        return await self._fetch(normalised.object, normalised.sha256, _PICTURE_LIMIT)
 
     async def _fetch(self, key: str, sha256: str, limit: int) -> bytes:
         data = await self._objects.get(key, limit)
-        found = await self._in_thread(lambda: hashlib.sha256(data).hexdigest())
+        found = await self.in_thread(lambda: hashlib.sha256(data).hexdigest())
         if found != sha256:
             raise Refused(ReasonCode.OBJECT_ALTERED, f"{key} has sha256 {found}, not {sha256} as catalogued.")
         return data
-
-    async def _in_thread(self, work: Callable[[], Made]) -> Made:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _answer(
         self,

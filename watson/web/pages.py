@@ -8,9 +8,8 @@ from urllib.parse import urlencode
 import faust
 from aiohttp import web
 
-from watson.errors import ReasonCode
 from watson.events import ImageCatalogued
-from watson.web.documents import STAGE_ORDER, dead_letter_document, model_document
+from watson.web.documents import STAGE_ORDER, model_document
 from watson.web.guard import add_page
 from watson.web.images import overlay_version
 from watson.web.log_search import Histories
@@ -23,7 +22,6 @@ __all__ = ["mount_pages"]
 
 _JOBS_ON_A_PAGE = 50
 _PICTURES_ON_A_PAGE = 48
-_LETTERS_ON_A_PAGE = 100
 _CATEGORIES_SHOWN = 20
 
 
@@ -36,8 +34,6 @@ def mount_pages(app: faust.App, queries: Queries, state: State, histories: Histo
         ("/jobs/{job}", pages.job),
         ("/jobs/{job}/images/{image_key}", pages.image),
         ("/jobs/{job}/images/{image_key}/history", pages.history),
-        ("/jobs/{job}/dead-letters", pages.dead_letters),
-        ("/dead-letters", pages.undecodable),
         ("/models", pages.models),
         ("/datasets", pages.datasets),
     ):
@@ -112,13 +108,6 @@ class _Pages:
         history = await self._histories.of(row, key, end)
         return page("history.html", history=history, event=end, here=f"/jobs/{row.job.job}/images/{key}")
 
-    async def dead_letters(self, request: web.Request) -> web.Response:
-        job = await self._queries.job_of_letters(request.match_info["job"])
-        return await self._letters(request, job, f"/jobs/{job}/dead-letters")
-
-    async def undecodable(self, request: web.Request) -> web.Response:
-        return await self._letters(request, None, "/dead-letters")
-
     async def models(self, _request: web.Request) -> web.Response:
         models = await self._queries.models()
         documents = [model_document(model, evaluations) for model, evaluations in models]
@@ -126,20 +115,6 @@ class _Pages:
 
     async def datasets(self, _request: web.Request) -> web.Response:
         return page("datasets.html", datasets=await self._queries.datasets())
-
-    async def _letters(self, request: web.Request, job: str | None, here: str) -> web.Response:
-        reason = request.query.get("reason") or None
-        letters = await self._queries.dead_letters(job, reason, after_of(request), _LETTERS_ON_A_PAGE)
-        return page(
-            "dead_letters.html",
-            job=job,
-            here=here,
-            reason=reason,
-            reasons=list(ReasonCode),
-            letters=[dead_letter_document(row) for row in letters.items],
-            further=_next(here, letters.cursor, reason=reason),
-            first=after_of(request) is None,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from watson.events import ImageCatalogued, ModelEvaluated, ModelRegistered
 from watson.storage.catalogue import Catalogue, DeadLetterRow, JobRow, Page
 from watson.web.fresh import Fresh
 
-__all__ = ["MOST_ITEMS", "Queries", "Reasons", "after_of", "image_key_of", "limit_of"]
+__all__ = ["MOST_ITEMS", "Queries", "Reasons", "after_of", "image_key_of", "limit_of", "uuid_of"]
 
 MOST_ITEMS = 500
 """Most items that one answer holds."""
@@ -70,6 +70,10 @@ class Queries:
             more = f" But there is a dead letter of it: /jobs/{name}/dead-letters" if letters else ""
             raise web.HTTPNotFound(text=f"There is no job named {name!r}.{more}")
         return row
+
+    async def is_job(self, name: str) -> bool:
+        """Whether there is a job of this name; asks anew each time."""
+        return await self._catalogue.job(name) is not None
 
     async def job_of_letters(self, name: str) -> str:
         """A job that there is, or of which at least a dead letter tells: a manifest that was refused; else 404."""
@@ -150,6 +154,13 @@ def image_key_of(text: str) -> UUID:
     """The image key in an address; 400 where it is none."""
     if not _UUID.match(text):
         raise web.HTTPBadRequest(text=f"{text!r} is not an image key: a UUID is wanted.")
+    return UUID(text)
+
+
+def uuid_of(text: str) -> UUID:
+    """The id in an address or a form; 400 where it is none."""
+    if not _UUID.match(text):
+        raise web.HTTPBadRequest(text=f"{text[:100]!r} is not an id: a UUID is wanted.")
     return UUID(text)
 
 

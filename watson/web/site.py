@@ -1,4 +1,4 @@
-"""The site of the ``web`` role: JSON API, pages, pictures and static files on one Faust app. Read only."""
+"""The site of the ``web`` role: JSON API, pages, actions, pictures and static files on one Faust app."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from watson.settings import Settings
 from watson.storage.catalogue import Catalogue
 from watson.storage.objects import ObjectStore
 from watson.web.api import mount_api
+from watson.web.changes import mount_changes
 from watson.web.flow.sampler import Sampler
 from watson.web.guard import add_page, guard
 from watson.web.images import Images
@@ -29,7 +30,7 @@ def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, setti
         app: the web role's app.
         catalogue: open by the time of the first request; the caller closes it.
         objects: likewise.
-        settings: ``web_timeout``, ``threads``, and where Kafka is.
+        settings: ``web_timeout``, ``threads``, ``web_token``, and where Kafka and the sources are.
     """
     guard(app, time_limit=settings.web_timeout)
     queries = Queries(catalogue)
@@ -45,6 +46,7 @@ def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, setti
         ("thumbnail.jpg", images.thumbnail),
     ):
         add_page(app, "/jobs/{job}/images/{image_key}/" + name, handler)
+    mount_changes(app, queries, images, catalogue, objects, settings)
     app.web.add_static("/static", STATIC)
 
     async def start(_server: web.Application) -> None:

@@ -19,6 +19,7 @@ from watson import __version__
 from watson.export.names import file_name
 from watson.snapshots.record import SHORT
 from watson.web.palette import colour
+from watson.web.visitor import visitor
 
 __all__ = ["STATIC", "page"]
 
@@ -41,7 +42,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(static=_static, code_version=__version__, colour=colour)
+    environment.globals.update(static=_static, code_version=__version__, colour=colour, visitor=visitor)
     environment.filters.update(
         number=_number,
         percent=_percent,
@@ -55,6 +56,7 @@ def _environment() -> Environment:
         file_name=file_name,
         path_part=_path_part,
         short=_short,
+        capitalize_first=_capitalize_first,
     )
     return environment
 
@@ -99,6 +101,11 @@ def _duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def _capitalize_first(text: str) -> str:
+    """The first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def _pace(rate: float | None, unit: str = "images") -> str:

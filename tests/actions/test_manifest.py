@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from watson.cli.manifest import job_options, make_manifest, source_of
+from watson.actions.manifest import Unacceptable, job_options, make_manifest, source_of
 from watson.errors import UserError
 from watson.events import DEFAULT_MODEL, JobOptions, Source
 
@@ -217,3 +217,26 @@ def test_no_category_named_means_all(categories):
 def test_a_weight_that_is_none_is_refused(weight):
     with pytest.raises(UserError, match="weight: "):
         job_options(512, 0.1, 0.1, None, weight)
+
+
+@pytest.mark.parametrize(
+    ("make", "problems"),
+    [
+        (lambda: source_of("nowhere"), {"source"}),
+        (lambda: source_of("/", kind="ftp"), {"kind"}),
+        (lambda: source_of("/", template="{id}"), {"template"}),
+        (lambda: source_of("s3://b/ids.csv", kind="open-images", template="{name}"), {"template"}),
+        (lambda: make_manifest(Source(kind="s3", uri="s3://b"), "a b", "c d", "m", OPTIONS), {"dataset", "job"}),
+        (lambda: make_manifest(Source(kind="s3", uri="s3://b"), "a b", None, "m", OPTIONS), {"dataset"}),
+        (lambda: make_manifest(Source(kind="s3", uri="s3://b"), "a", None, "", OPTIONS), {"model"}),
+        (
+            lambda: job_options(1, 2, 3, ["x" * 201], 0),
+            {"long_side", "weight", "least_score", "least_area", "categories"},
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_field_that_it_is_wrong_with(make, problems):
+    with pytest.raises(Unacceptable) as refused:
+        make()
+    assert refused.value.problems.keys() == problems
+    assert all(refused.value.problems.values())
