@@ -112,13 +112,19 @@ async def _by_category(
 
 
 def _candidates(lists: list[list[MaskRow]], wanted: Wanted, end: UUID | None) -> list[UUID]:
-    """Images up to ``end`` with a mask whose score is wanted; its area is known with the image alone."""
+    """Images up to ``end`` with a mask whose score is wanted; its area is known with the image alone.
+
+    Of the image at ``end`` perhaps not all masks were read: it is always one to look at.
+    """
     keys = {
         row.image_key
         for rows in lists
         for row in rows
-        if wanted.least_score <= row.mask.score <= wanted.most_score
-        and (end is None or row.image_key.bytes <= end.bytes)
+        if row.image_key == end
+        or (
+            (end is None or row.image_key.bytes < end.bytes)
+            and wanted.least_score <= row.mask.score <= wanted.most_score
+        )
     }
     return sorted(keys, key=lambda key: key.bytes)
 

@@ -9,6 +9,7 @@ from watson.settings import Settings
 from watson.storage.catalogue import Catalogue
 from watson.storage.objects import ObjectStore
 from watson.web.api import mount_api
+from watson.web.gallery.pages import mount_gallery
 from watson.web.guard import add_page, guard
 from watson.web.images import Images
 from watson.web.pages import mount_pages
@@ -32,9 +33,11 @@ def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, setti
     images = Images(queries, objects, settings)
     mount_api(app, queries)
     mount_pages(app, queries)
+    mount_gallery(app, queries)
     for name, handler in (
         ("picture", images.picture),
         ("overlay.png", images.overlay),
+        ("masks.json", images.masks),
         ("thumbnail.jpg", images.thumbnail),
     ):
         add_page(app, "/jobs/{job}/images/{image_key}/" + name, handler)
