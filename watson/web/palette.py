@@ -21,7 +21,7 @@ def _mixed(one: Colour, other: int, part: float) -> Colour:
 
 COLOURS: tuple[Colour, ...] = (
     *PALETTE,
-    *(_mixed(hue, 255, 0.5) for hue in PALETTE),
+    *(_mixed(hue, 255, 0.55) for hue in PALETTE),
     *(_mixed(hue, 0, 0.4) for hue in PALETTE),
 )
 """The hues, then lighter ones, then darker ones. By the category's number in the model: the same for the whole of a
