@@ -122,10 +122,12 @@ async def test_a_mask_that_is_pointed_at_in_the_list_is_shown_alone(scene: Scene
     both = next(event for event in await populate(scene) if len({mask.category for mask in event.masks}) == 2)
     async with opened(scene, tmp_path, "?masks=0") as (tab, client):
         chip = f'document.querySelector(\'.tile:has([href*="{both.image_key}"]) [data-mask="1"]\')'
+        pixels = f"{chip}.closest('.tile').querySelector('canvas').getContext('2d').getImageData(0, 0, 999, 999).data"
         await tab.js(f"{chip}.focus()")
+        await tab.until(f"{pixels}.some(Boolean)")
         assert_same(await drawn(tab, both.image_key), await overlay(client, both, "&mask=1"))
         await tab.js(f"{chip}.blur()")
-        assert not (await drawn(tab, both.image_key)).any()
+        await tab.until(f"!{pixels}.some(Boolean)")
 
 
 @needs_browser
