@@ -123,6 +123,8 @@ async def test_a_mask_that_is_pointed_at_in_the_list_is_shown_alone(scene: Scene
     async with opened(scene, tmp_path, "?masks=0") as (tab, client):
         chip = f'document.querySelector(\'.tile:has([href*="{both.image_key}"]) [data-mask="1"]\')'
         pixels = f"{chip}.closest('.tile').querySelector('canvas').getContext('2d').getImageData(0, 0, 999, 999).data"
+        await tab.call("Emulation.setFocusEmulationEnabled", enabled=True)  # a tab without a window has no focus
+        await tab.until("document.hasFocus()")
         await tab.js(f"{chip}.focus()")
         await tab.until(f"{pixels}.some(Boolean)")
         assert_same(await drawn(tab, both.image_key), await overlay(client, both, "&mask=1"))
