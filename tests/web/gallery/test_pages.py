@@ -85,7 +85,7 @@ async def test_the_most_uncertain_come_first_where_that_is_wanted(scene: Scene) 
 
 async def test_the_form_shows_what_is_asked_and_keeps_what_is_drawn(scene: Scene) -> None:
     await populate(scene, 10)
-    query = "order=uncertainty&category=dog&category=gone&least_score=0.25&hide=cat&size=large&masks=0"
+    query = "order=uncertainty&category=dog&category=gone&least_score=0.25&show=cat&size=large&masks=0"
     async with site(scene) as client:
         page = await read(client, f"/jobs/j/gallery?{query}")
     sent = [
@@ -96,8 +96,8 @@ async def test_the_form_shows_what_is_asked_and_keeps_what_is_drawn(scene: Scene
         and ("checked" in element or element.get("type") in ("hidden", "number"))
     ]
     assert sorted(sent) == [
-        ("category", "dog"), ("category", "gone"), ("hide", "cat"), ("least_area", ""), ("least_score", "0.25"),
-        ("masks", "0"), ("most_area", ""), ("most_score", ""), ("size", "large"),
+        ("category", "dog"), ("category", "gone"), ("least_area", ""), ("least_score", "0.25"),
+        ("masks", "0"), ("most_area", ""), ("most_score", ""), ("show", "cat"), ("size", "large"),
     ]  # fmt: skip
     assert [element["value"] for tag, element in page.elements if tag == "option" and "selected" in element] == [
         "uncertainty"

@@ -154,6 +154,6 @@ def legend_of(events: Sequence[ImageCatalogued], view: View, here: str) -> list[
                 numbers.setdefault(mask.category, mask.category_id)
     names = sorted(counts, key=lambda name: (-counts[name], name))
     return [
-        Legend(name, colour(numbers[name]), counts[name], view.shows(name), view.toggled(name, names).address(here))
+        Legend(name, colour(numbers[name]), counts[name], view.shows(name), view.toggled(name).address(here))
         for name in names
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -19,7 +19,6 @@ SIZES = {"small": 120, "medium": 160, "large": 310}
 """Sizes of the cards, and the height of their pictures in pixels, as the style sheet has it."""
 
 _BOUNDS = ("least_score", "most_score", "least_area", "most_area")
-_MOST_HIDDEN = 1000
 
 
 def wanted_of(request: web.Request) -> Wanted:
@@ -56,16 +55,16 @@ class View:
     Attributes:
         after: cursor of the page; None for the first one.
         size: of the cards, one of `SIZES`.
-        hidden: categories whose masks are not drawn.
-        drawn: whether any masks are.
+        drawn: whether masks are drawn.
+        exceptions: categories for which it is the other way round.
     """
 
     wanted: Wanted = field(default_factory=Wanted)
     order: Order = Order.KEY
     after: str | None = None
     size: str = "medium"
-    hidden: frozenset[str] = frozenset()
     drawn: bool = True
+    exceptions: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, request: web.Request) -> Self:
@@ -73,31 +72,33 @@ class View:
         size = request.query.get("size") or "medium"
         if size not in SIZES:
             raise web.HTTPBadRequest(text=f"size={size!r}: one of {', '.join(SIZES)} is wanted.")
-        hidden = request.query.getall("hide", [])
-        if len(hidden) > _MOST_HIDDEN:
-            raise web.HTTPBadRequest(text=f"hide= is there {len(hidden)} times: {_MOST_HIDDEN} at most.")
+        drawn = _switch("masks", request.query.get("masks") or "1")
         return cls(
             wanted=wanted_of(request),
             order=order_of(request),
             after=after_of(request),
             size=size,
-            hidden=frozenset(hidden),
-            drawn=_switch("masks", request.query.get("masks") or "1"),
+            drawn=drawn,
+            exceptions=frozenset(request.query.getall("hide" if drawn else "show", [])),
         )
 
     def shows(self, category: str) -> bool:
         """Whether masks of the category are drawn."""
-        return self.drawn and category not in self.hidden
+        return self.drawn != (category in self.exceptions)
 
     def but(self, **changes: Any) -> View:
         """The view with another page, order or way of drawing."""
         return replace(self, **changes)
 
-    def toggled(self, category: str, all_categories: Sequence[str]) -> View:
+    def toggled(self, category: str) -> View:
         """The view with a category's masks shown where they were hidden, or hidden where they were shown."""
-        if not self.drawn:  # none was shown: now this one alone is
-            return self.but(drawn=True, hidden=frozenset(all_categories) - {category})
-        return self.but(hidden=self.hidden ^ {category})
+        return self.but(exceptions=self.exceptions ^ {category})
+
+    @property
+    def drawing(self) -> list[tuple[str, str]]:
+        """Of `pairs`, those that say which masks are drawn."""
+        pairs = [] if self.drawn else [("masks", "0")]
+        return pairs + [("hide" if self.drawn else "show", name) for name in sorted(self.exceptions)]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -105,7 +106,7 @@ class View:
         wanted, pairs = self.wanted, [("category", name) for name in self.wanted.categories]
         every = Wanted()
         pairs += [
-            (name, f"{getattr(wanted, name):g}") for name in _BOUNDS if getattr(wanted, name) != getattr(every, name)
+            (name, str(getattr(wanted, name))) for name in _BOUNDS if getattr(wanted, name) != getattr(every, name)
         ]
         if wanted.nothing:
             pairs.append(("nothing", "1"))
@@ -113,9 +114,7 @@ class View:
             pairs.append(("order", self.order.value))
         if self.size != "medium":
             pairs.append(("size", self.size))
-        pairs += [("hide", name) for name in sorted(self.hidden)]
-        if not self.drawn:
-            pairs.append(("masks", "0"))
+        pairs += self.drawing
         if self.after is not None:
             pairs.append(("after", self.after))
         return pairs

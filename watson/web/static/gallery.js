@@ -14,10 +14,11 @@ const sizes = [...document.querySelectorAll("[data-size]")];
 let size = sizes.find((link) => link.hasAttribute("aria-current")).dataset.size;
 
 // ---------------------------------------------------------------- what is drawn
-const hidden = new Set(new URLSearchParams(location.search).getAll("hide"));
-let drawn = new URLSearchParams(location.search).get("masks") !== "0";
+const asked = new URLSearchParams(location.search);
+let drawn = asked.get("masks") !== "0";
+const exceptions = new Set(asked.getAll(drawn ? "hide" : "show"));
 
-const shows = (category) => drawn && !hidden.has(category);
+const shows = (category) => drawn !== exceptions.has(category);
 
 // Source: rleFrString in cocoapi's common/maskApi.c.
 function runsOf(text) {
@@ -122,14 +123,14 @@ function draw() {
 // ---------------------------------------------------------------- the address is what is seen
 function changed(parameters, address) {
   const url = new URL(address, location.href);
-  for (const name of ["hide", "masks", "size"]) url.searchParams.delete(name);
+  for (const name of ["hide", "show", "masks", "size"]) url.searchParams.delete(name);
   for (const [name, value] of parameters) url.searchParams.append(name, value);
   return url.pathname + url.search + url.hash;
 }
 
 function remember() {
-  const parameters = [...hidden].sort().map((name) => ["hide", name]);
-  if (!drawn) parameters.push(["masks", "0"]);
+  const parameters = drawn ? [] : [["masks", "0"]];
+  for (const name of [...exceptions].sort()) parameters.push([drawn ? "hide" : "show", name]);
   if (size !== "medium") parameters.push(["size", size]);
   history.replaceState(null, "", changed(parameters, location.href));
   for (const link of document.querySelectorAll(".tile a, .pager a, .note a, .side .actions a")) {
@@ -159,17 +160,13 @@ function redraw() {
 }
 
 function toggle(category) {
-  if (!drawn) {
-    drawn = true;
-    for (const entry of entries) hidden.add(entry.dataset.category);
-  }
-  if (!hidden.delete(category)) hidden.add(category);
+  if (!exceptions.delete(category)) exceptions.add(category);
   redraw();
 }
 
 function show(all) {
   drawn = all;
-  hidden.clear();
+  exceptions.clear();
   redraw();
 }
 
