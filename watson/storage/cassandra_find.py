@@ -20,7 +20,7 @@ __all__ = ["find_by_key", "find_by_uncertainty"]
 _LEAST_BATCH = 200  # rows
 _IMAGES_WALKED = 2000  # by key: some MB, and about 0.1 s to read their JSON
 _MASKS_WALKED = 5000  # of the wanted categories
-_RANKS_WALKED = 1000  # by uncertainty: each image is a read of its own
+_RANKS_WALKED = 400  # by uncertainty: each image is a read of its own
 _LAST_PLACE = 0x7FFFFFFF  # greater than any mask's place in its image
 
 Place = TypeVar("Place", Position, Rank)
@@ -47,7 +47,7 @@ async def find_by_key(images: CassandraImages, job: str, wanted: Wanted, start: 
     if wanted.anything:
         walk, most = _by_key(images, job, start, limit + 1), limit + 1
     elif wanted.categories:
-        walk, most = _by_category(images, job, wanted, start, batch), _MASKS_WALKED
+        walk, most = _by_category(images, job, wanted, start, batch, limit + 1), _MASKS_WALKED
     else:
         walk, most = _by_key(images, job, start, batch), _IMAGES_WALKED
     return await _search(walk, wanted, limit, most, lambda place: cursor_of(Listing.IMAGES, place))
@@ -57,8 +57,7 @@ async def find_by_uncertainty(
     images: CassandraImages, job: str, wanted: Wanted, start: Rank | None, limit: int
 ) -> Found:
     """Images that are wanted, the most uncertain first, behind ``start``."""
-    batch = limit + 1 if wanted.anything else max(limit + 1, _LEAST_BATCH)
-    return await _search(_by_rank(images, job, start, batch), wanted, limit, _RANKS_WALKED, rank_cursor)
+    return await _search(_by_rank(images, job, start, limit + 1), wanted, limit, _RANKS_WALKED, rank_cursor)
 
 
 async def _search(
@@ -93,9 +92,9 @@ async def _by_key(
 
 
 async def _by_category(
-    images: CassandraImages, job: str, wanted: Wanted, start: Position | None, size: int
+    images: CassandraImages, job: str, wanted: Wanted, start: Position | None, size: int, at_once: int
 ) -> AsyncIterator[_Batch[Position]]:
-    """Walks the masks of each category, all of them up to the same image."""
+    """Walks the masks of each category, all of them up to the same image; reads no more images than a page needs."""
     if start is not None:
         start = Position(start.key, _LAST_PLACE)
     while True:
@@ -103,10 +102,14 @@ async def _by_category(
         ends = [rows[-1].image_key for rows in lists if len(rows) == size]
         end = min(ends, key=lambda key: key.bytes, default=None)
         keys = _candidates(lists, wanted, end)
-        events = [one[0] for one in await images.those(job, keys) if one is not None]
-        start = None if end is None else Position(end, _LAST_PLACE)
-        reached = None if end is None else Position(end)
-        yield _Batch([(Position(event.image_key), event) for event in events], reached, sum(map(len, lists)))
+        start = end and Position(end, _LAST_PLACE)
+        for first in range(0, max(1, len(keys)), at_once):
+            some = keys[first : first + at_once]
+            last = first + at_once >= len(keys)
+            reached = Position(some[-1]) if not last else end and Position(end)
+            events = [one[0] for one in await images.those(job, some) if one is not None]
+            searched = sum(map(len, lists)) if last else 0
+            yield _Batch([(Position(event.image_key), event) for event in events], reached, searched)
         if start is None:
             return
 

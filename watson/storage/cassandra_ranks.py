@@ -18,7 +18,7 @@ from watson.storage.uncertainty import doubt
 
 __all__ = ["CassandraRanks", "RankedRevision"]
 
-_WIDEST = 4  # levels read at the same time
+_WIDEST = 8  # levels read at the same time
 _MANY_MASKS = 100  # from here on the uncertainty is computed in a thread: each pair of masks may count
 
 

@@ -15,10 +15,10 @@ SHARDS = 16
 """Partitions of the tables of jobs and models."""
 
 LEVELS = 21
-"""Of uncertainty, in twentieths, 1 alone being the last. With `PARTS`, 168 partitions of one job."""
+"""Of uncertainty, in twentieths, 1 alone being the last. With `PARTS`, 84 partitions of one job."""
 
-PARTS = 8
-"""Partitions of one level of a job: where all of 9 million images are equally uncertain, 60 MB each."""
+PARTS = 4
+"""Partitions of one level of a job: where a third of 9 million images are equally uncertain, 46 MB each."""
 
 TABLES = (
     "jobs",
@@ -44,7 +44,7 @@ def level_of(uncertainty: float) -> int:
 
 
 def part_of(key: UUID) -> int:
-    """Which of a level's partitions has the image: 0–7."""
+    """Which of a level's partitions has the image: 0–3."""
     return key.bytes[0] % PARTS
 
 
