@@ -102,13 +102,14 @@ async def _by_category(
         ends = [rows[-1].image_key for rows in lists if len(rows) == size]
         end = min(ends, key=lambda key: key.bytes, default=None)
         keys = _candidates(lists, wanted, end)
-        start = end and Position(end, _LAST_PLACE)
+        start = None if end is None else Position(end, _LAST_PLACE)
         for first in range(0, max(1, len(keys)), at_once):
             some = keys[first : first + at_once]
             last = first + at_once >= len(keys)
-            reached = Position(some[-1]) if not last else end and Position(end)
+            reach = end if last else some[-1]
             events = [one[0] for one in await images.those(job, some) if one is not None]
             searched = sum(map(len, lists)) if last else 0
+            reached = None if reach is None else Position(reach)
             yield _Batch([(Position(event.image_key), event) for event in events], reached, searched)
         if start is None:
             return

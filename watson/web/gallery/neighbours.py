@@ -50,6 +50,7 @@ async def neighbours(queries: Queries, request: web.Request, event: ImageCatalog
         return Neighbours(gallery, None, None, carried)
     place = keys.index(event.image_key)
     previous = view.address(address_of(found.items[place - 1]), FROM_GALLERY) if place else None
+    following: str | None
     if place + 1 < len(keys):
         following = view.address(address_of(found.items[place + 1]), FROM_GALLERY)
     else:
