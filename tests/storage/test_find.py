@@ -99,8 +99,8 @@ async def test_an_answer_that_has_looked_far_enough_is_short_and_says_so_and_the
     for module in (sqlite_find, cassandra_find):
         for name in ("_IMAGES_WALKED", "_MASKS_WALKED", "_RANKS_WALKED"):
             monkeypatch.setattr(module, name, 12)
+        monkeypatch.setattr(module, "_FEW_MASKS", 0)
     monkeypatch.setattr(sqlite_find, "_EMPTY_WALKED", 12)
-    monkeypatch.setattr(sqlite_find, "_FEW_MASKS", 0)
     monkeypatch.setattr(cassandra_find, "_LEAST_BATCH", 5)
     events = some(job, 60)
     await asyncio.gather(*map(store.put_image, events))

@@ -11,8 +11,10 @@ from uuid import UUID
 
 from watson.events import ImageCatalogued
 from watson.storage.cassandra_images import CassandraImages
+from watson.storage.cassandra_ranks import descending
 from watson.storage.catalogue import Found, MaskRow
 from watson.storage.cursors import Listing, Position, Rank, cursor_of, rank_cursor
+from watson.storage.uncertainty import doubt
 from watson.storage.wanted import Wanted
 
 __all__ = ["find_by_key", "find_by_uncertainty"]
@@ -21,6 +23,7 @@ _LEAST_BATCH = 200  # rows
 _IMAGES_WALKED = 2000  # by key: some MB, and about 0.1 s to read their JSON
 _MASKS_WALKED = 5000  # of the wanted categories
 _RANKS_WALKED = 400  # by uncertainty: each image is a read of its own
+_FEW_MASKS = 400  # of the wanted categories in the whole job: cheaper to sort than to search for
 _LAST_PLACE = 0x7FFFFFFF  # greater than any mask's place in its image
 
 Place = TypeVar("Place", Position, Rank)
@@ -57,7 +60,28 @@ async def find_by_uncertainty(
     images: CassandraImages, job: str, wanted: Wanted, start: Rank | None, limit: int
 ) -> Found:
     """Images that are wanted, the most uncertain first, behind ``start``."""
+    if wanted.categories and (few := await _few(images, job, wanted)) is not None:
+        return _sorted(few, wanted, start, limit)
     return await _search(_by_rank(images, job, start, limit + 1), wanted, limit, _RANKS_WALKED, rank_cursor)
+
+
+async def _few(images: CassandraImages, job: str, wanted: Wanted) -> list[ImageCatalogued] | None:
+    """All images of the wanted categories where they have few masks together; else None."""
+    names = sorted(set(wanted.categories))
+    lists = await asyncio.gather(*(images.masks(job, name, None, _FEW_MASKS + 1) for name in names))
+    if sum(map(len, lists)) > _FEW_MASKS:
+        return None
+    found = await images.those(job, _candidates(lists, wanted, None))
+    return [one[0] for one in found if one is not None]
+
+
+def _sorted(events: list[ImageCatalogued], wanted: Wanted, start: Rank | None, limit: int) -> Found:
+    """The page behind ``start`` of all images that may be wanted."""
+    ranked = [(Rank(doubt(event).value, event.image_key), event) for event in events if wanted.admits(event)]
+    ranked.sort(key=lambda one: descending(one[0]))
+    rest = [one for one in ranked if start is None or descending(one[0]) > descending(start)]
+    cursor = rank_cursor(rest[limit - 1][0]) if len(rest) > limit else None
+    return Found(items=tuple(event for _, event in rest[:limit]), cursor=cursor)
 
 
 async def _search(

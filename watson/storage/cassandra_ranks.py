@@ -16,7 +16,7 @@ from watson.storage.cassandra_statements import LEVELS, PARTS, Cql, level_of, pa
 from watson.storage.cursors import Rank
 from watson.storage.uncertainty import doubt
 
-__all__ = ["CassandraRanks", "RankedRevision"]
+__all__ = ["CassandraRanks", "RankedRevision", "descending"]
 
 _WIDEST = 8  # levels read at the same time
 _MANY_MASKS = 100  # from here on the uncertainty is computed in a thread: each pair of masks may count
@@ -65,7 +65,7 @@ class CassandraRanks:
             lowest = max(0, level - width + 1)
             places = [(one, part) for one in range(level, lowest - 1, -1) for part in range(PARTS)]
             entries = [_entry(row) for rows in await in_waves(read, places) for row in rows]
-            found += sorted(entries, key=lambda entry: _descending(entry.rank))
+            found += sorted(entries, key=lambda entry: descending(entry.rank))
             level, width = lowest - 1, min(2 * width, _WIDEST)
         return found[:wanted]
 
@@ -80,5 +80,6 @@ def _entry(row: Any) -> RankedRevision:
     return RankedRevision(Rank(row.uncertainty, row.image_key), row.revision)
 
 
-def _descending(rank: Rank) -> tuple[float, int]:
+def descending(rank: Rank) -> tuple[float, int]:
+    """What to sort ranks by; of two, the later one in a listing has the greater."""
     return -rank.uncertainty, -rank.key.int
