@@ -14,7 +14,7 @@ from watson.worker import ROLES
 
 def test_migrating_twice_does_no_harm(watson):
     first = watson("catalogue", "migrate")
-    assert (first.code, first.out) == (0, "applied 0001_tables\napplied 0002_evaluations\n")
+    assert (first.code, first.out) == (0, "applied 0001_tables\napplied 0002_evaluations\napplied 0003_finding\n")
     second = watson("catalogue", "migrate")
     assert (second.code, second.out) == (0, "the schema is up to date\n")
     assert watson("jobs", "list").code == 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.compare.scene import Scene, box
 from watson.compare.suggest import Suggestion, choose, suggest
-from watson.compare.uncertainty import Doubt
+from watson.storage.uncertainty import Doubt
 
 
 def picture(number: int, value: float, *categories: str) -> Suggestion:

@@ -133,3 +133,15 @@ def registered(name: str, model_version: str, **changes: Any) -> ModelRegistered
         "metrics": {"iou": 1 / 3},
     }
     return ModelRegistered(**{**fields, **changes})
+
+
+def found(
+    job: str, name: str, *masks: tuple[str, float, int], time: datetime = NOON, model: str = "m@1", rejected: int = 0
+) -> ImageCatalogued:
+    """The image ``name``, 20 × 10 pixels, with masks of a category, a score and an area in pixels, all in one place."""
+    event = catalogued(job, name, tuple(category for category, _, _ in masks), time=time, model=model)
+    changed = tuple(
+        mask.model_copy(update={"score": score, "area": area})
+        for mask, (_, score, area) in zip(event.masks, masks, strict=True)
+    )
+    return event.model_copy(update={"masks": changed, "rejected": rejected})

@@ -17,13 +17,16 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import RoundRobinPolicy
 
 from tests.services import CassandraEndpoint
-from tests.storage.events import at, catalogued, changed, evaluated, quarantined, registered
+from tests.storage.events import at, catalogued, changed, evaluated, found, quarantined, registered
 from tests.storage.proxy import Proxy
 from watson.errors import ReasonCode, Retriable, UserError
 from watson.events import now
 from watson.settings import Settings
 from watson.storage.cassandra import CassandraCatalogue
 from watson.storage.schema_steps import schema_steps
+from watson.storage.stored import dump, micros, revision
+from watson.storage.uncertainty import doubt
+from watson.storage.wanted import Order, Wanted
 
 pytestmark = pytest.mark.services
 
@@ -96,6 +99,7 @@ async def test_the_partitions_of_a_job_are_bounded(
         keys = {name: [column.name for column in table.partition_key] for name, table in tables.items()}
     bucketed = ("images", "masks", "dead_letters", "dead_letters_by_reason")
     assert {name: keys[name] for name in bucketed} == {name: ["job", "bucket"] for name in bucketed}
+    assert keys["images_by_uncertainty"] == ["job", "level", "part"]
 
 
 # ---------------------------------------------------------------------- revisions
@@ -112,6 +116,33 @@ async def test_a_writer_that_died_before_it_took_away_the_older_revision_is_made
     assert [row.mask for row in (await store.masks("j", "cat")).items] == list(newer.masks)
     await store.put_image(newer)
     assert await store.categories("j") == {"cat": 1}
+
+
+async def test_an_entry_of_an_outdated_revision_or_of_no_image_is_passed_over(store: CassandraCatalogue) -> None:
+    images = [found("j", name, ("cat", 0.5, 5), time=at(1)) for name in "abc"]
+    for image in images:
+        await store.put_image(image)
+    ranks = store._db.images.ranks
+    for name, score in (("a", 0.1), ("b", 0.5), ("gone", 0.3)):  # as if their writers had died after the first write
+        event = found("j", name, ("cat", score, 5), time=at(0))
+        await ranks.put(event, revision(event.time, dump(event)), micros(event.time))
+    assert len(await ranks.page("j", None, 10)) == 6
+    read, cursor = [], None
+    while page := await store.find("j", Wanted(), order=Order.UNCERTAINTY, after=cursor, limit=1):
+        read += page.items
+        if (cursor := page.cursor) is None:
+            break
+    assert sorted(read, key=repr) == sorted(images, key=repr)
+
+
+async def test_entries_go_with_their_revisions(
+    store: CassandraCatalogue, cassandra: CassandraEndpoint, keyspace: str
+) -> None:
+    for age, score in ((0, 0.1), (2, 0.9), (1, 0.4)):
+        await store.put_image(found("j", "x", ("cat", score, 5), time=at(age)))
+    newest = found("j", "x", ("cat", 0.9, 5), time=at(2))
+    ((entry,),) = _run(cassandra, f"SELECT uncertainty, revision FROM {keyspace}.images_by_uncertainty")
+    assert (entry.uncertainty, entry.revision) == (doubt(newest).value, revision(newest.time, dump(newest)))
 
 
 async def test_a_masks_row_says_when_its_event_was(
@@ -222,7 +253,16 @@ async def test_rows_that_were_deleted_by_hand_come_back_only_at_a_time_after_tha
     store: CassandraCatalogue, cassandra: CassandraEndpoint, keyspace: str
 ) -> None:
     image, letter, model = catalogued("j", "a", ("cat", "dog")), quarantined("j", "b"), registered("m", "1")
-    tables = ("images", "masks", "dead_letters", "dead_letters_by_reason", "models", "jobs", "evaluations")
+    tables = (
+        "images",
+        "masks",
+        "dead_letters",
+        "dead_letters_by_reason",
+        "models",
+        "jobs",
+        "evaluations",
+        "images_by_uncertainty",
+    )
 
     async def put(at: datetime | None) -> list[list[Any]]:
         await store.put_image(image, at=at)
@@ -242,6 +282,8 @@ async def test_rows_that_were_deleted_by_hand_come_back_only_at_a_time_after_tha
         f"DELETE FROM {keyspace}.models WHERE shard = {before[4][0].shard}",
         f"DELETE FROM {keyspace}.jobs WHERE shard = {before[5][0].shard}",
         f"DELETE FROM {keyspace}.evaluations WHERE shard = {before[6][0].shard}",
+        f"DELETE FROM {keyspace}.images_by_uncertainty "
+        f"WHERE job = 'j' AND level = {before[7][0].level} AND part = {before[7][0].part}",
     )
-    assert await put(None) == [[]] * 7, "the deletions hide what was written at the events' own time"
+    assert await put(None) == [[]] * 8, "the deletions hide what was written at the events' own time"
     assert await put(now()) == before

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.events import catalogued, changed
+from tests.storage.events import catalogued, changed, found
 from watson.errors import ReasonCode, Retriable, UserError
-from watson.storage import sqlite_connections
+from watson.storage import sqlite_connections, sqlite_find
 from watson.storage.schema_steps import schema_steps
 from watson.storage.sqlite import SqliteCatalogue
+from watson.storage.stored import dump
+from watson.storage.wanted import Wanted
 
 STEPS = [step.name for step in schema_steps("sql")]
 
@@ -42,7 +44,9 @@ async def test_a_missing_file_is_refused_with_what_to_run(tmp_path: Path) -> Non
 
 async def test_a_file_without_tables_is_refused_with_what_to_run(tmp_path: Path) -> None:
     _alter(tmp_path / "empty.db", "CREATE TABLE other (x)")
-    with pytest.raises(UserError, match=r"lacks 0001_tables, 0002_evaluations: run `watson catalogue migrate`"):
+    with pytest.raises(
+        UserError, match=r"lacks 0001_tables, 0002_evaluations, 0003_finding: run `watson catalogue migrate`"
+    ):
         await SqliteCatalogue(tmp_path / "empty.db").open()
 
 
@@ -179,6 +183,71 @@ async def test_the_number_of_masks_is_answered_by_an_index_alone(store: SqliteCa
     query = "EXPLAIN QUERY PLAN SELECT category, count(*) FROM masks WHERE job = 'j' GROUP BY category"
     ((*_, plan),) = await store._reading.read(lambda db: db.execute(query).fetchall())
     assert "COVERING INDEX" in plan
+
+
+async def test_a_file_from_before_images_could_be_found_is_filled_when_it_is_migrated(tmp_path: Path) -> None:
+    events = [found("j", f"{n}", *(("cat", n / 10, 20 * n), ("dog", 0.5, 7))[: n % 3]) for n in range(6)]
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as old:
+        old.execute(
+            "CREATE TABLE schema_steps (step INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL)"
+        )
+        for step in schema_steps("sql")[:2]:
+            for statement in step.statements:
+                old.execute(statement)
+            old.execute("INSERT INTO schema_steps VALUES (?, ?, '')", (step.number, step.name))
+        for event in events:
+            key = event.image_key.bytes
+            old.execute("INSERT INTO images VALUES (?, ?, x'00', ?)", ("j", key, dump(event)))
+            for mask in event.masks:
+                row = ("j", mask.category, key, mask.index, mask.model_dump_json())
+                old.execute("INSERT INTO masks VALUES (?, ?, ?, ?, ?)", row)
+        for key, damaged in (("ff", "{}"), ("ffff", "{")):
+            old.execute(f"INSERT INTO images VALUES ('j', x'{key}', x'00', ?)", (damaged,))
+            old.execute(f"INSERT INTO masks VALUES ('j', 'cat', x'{key}', 0, ?)", (damaged,))
+    old.close()
+    store, new = SqliteCatalogue(path), SqliteCatalogue(tmp_path / "new.db")
+    assert await store.migrate() == ["0003_finding"]
+    await new.migrate()
+    for one in (store, new):
+        await one.open()
+    for event in events:
+        await new.put_image(event)
+    query = "SELECT image_key, uncertainty, masks FROM images WHERE image_key < x'ff' ORDER BY image_key"
+    masks = (
+        "SELECT image_key, mask_index, score, area FROM masks WHERE image_key < x'ff' ORDER BY image_key, mask_index"
+    )
+    for asked in (query, masks):
+        rows = [await one._reading.read(lambda db, asked=asked: db.execute(asked).fetchall()) for one in (store, new)]
+        assert rows[0] == rows[1] != []
+    for one in (store, new):
+        await one.close()
+
+
+async def test_whatever_is_asked_is_answered_by_an_index(store: SqliteCatalogue) -> None:
+    asked: list[str] = []
+
+    def spy(db: sqlite3.Connection) -> None:
+        db.set_trace_callback(asked.append)
+        for wanted in (
+            Wanted(),
+            Wanted(nothing=True),
+            Wanted(least_score=0.5),
+            Wanted(categories=("cat", "dog"), most_area=0.5),
+        ):
+            sqlite_find.find_by_key(db, "j", wanted, None, 5)
+            sqlite_find.find_by_uncertainty(db, "j", wanted, None, 5)
+        db.set_trace_callback(None)
+
+    await store._reading.read(spy)
+    assert len(asked) > 10
+    for query in asked:
+        plan = await store._reading.read(lambda db, query=query: db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall())
+        touched = [
+            line for *_, line in plan if " images" in line or " masks" in line or line.startswith(("SCAN", "SE"))
+        ]
+        assert touched, query
+        assert all("INDEX" in line for line in touched if not line.startswith("SCAN (")), (query, plan)
 
 
 async def test_a_damaged_row_is_named_with_what_to_do(store: SqliteCatalogue, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 
 from tests.web.scene import NO_BROKER, Scene, rectangle, site
 from watson.errors import ReasonCode
+from watson.storage import sqlite_find
 
 GREY = np.full((20, 30, 3), 128, np.uint8)
 
@@ -80,6 +81,36 @@ async def test_images_can_be_chosen_by_category(scene: Scene) -> None:
         (image,) = (await get(client, "/api/v1/jobs/j/images", category=hostile))["images"]
         assert image["image_key"] == str(event.image_key)
         assert (await get(client, "/api/v1/jobs/j/images", category="none"))["images"] == []
+
+
+async def test_images_can_be_looked_for_and_ordered(scene: Scene) -> None:
+    await scene.add_job("j")
+    for n, score in enumerate((0.2, 0.5, 0.9)):
+        await scene.add_image("j", f"file:///{n}.jpg", GREY, [rectangle((20, 30), slice(6), slice(10), score=score)])
+    await scene.add_image("j", "file:///empty.jpg", GREY, [])
+    async with site(scene) as client:
+
+        async def uris(**query: str) -> list[str]:
+            pages = await follow(client, "/api/v1/jobs/j/images", "images", limit="1", **query)
+            return [image["original"]["uri"].removeprefix("file:///") for page in pages for image in page]
+
+        assert await uris(least_score="0.5", order="uncertainty") == ["1.jpg", "2.jpg"]
+        assert await uris(nothing="1") == ["empty.jpg"]
+        assert await uris(least_area="0.11") == []
+        assert sorted(await uris(most_area="0.1")) == ["0.jpg", "1.jpg", "2.jpg"]
+        assert await uris(order="uncertainty") == ["empty.jpg", "0.jpg", "1.jpg", "2.jpg"]  # its masks were rejected
+
+
+async def test_a_search_that_stopped_on_its_way_says_so(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_find, "_IMAGES_WALKED", 3)
+    await scene.add_job("j")
+    for n in range(5):
+        await scene.add_image("j", f"file:///{n}.jpg", GREY, [])
+    async with site(scene) as client:
+        first = await get(client, "/api/v1/jobs/j/images", least_score="0.5")
+        second = await get(client, "/api/v1/jobs/j/images", least_score="0.5", after=first["cursor"])
+    assert (first["images"], first["searched"]) == ([], 3)
+    assert (second["images"], second["searched"], second["cursor"]) == ([], None, None)
 
 
 async def test_pages_of_jobs_hold_each_job_once(scene: Scene) -> None:
@@ -174,6 +205,11 @@ async def test_what_is_not_there_is_404(scene: Scene, path: str) -> None:
         ("/api/v1/jobs/j/images", {"after": "garbage"}),
         ("/api/v1/jobs/j/images", {"category": "cat", "after": "garbage"}),
         ("/api/v1/jobs/j/images", {"after": "x" * 5000}),
+        ("/api/v1/jobs/j/images", {"order": "uncertainty", "after": "garbage"}),
+        ("/api/v1/jobs/j/images", {"order": "age"}),
+        ("/api/v1/jobs/j/images", {"least_score": "high"}),
+        ("/api/v1/jobs/j/images", {"least_area": "0.5", "most_area": "0.4"}),
+        ("/api/v1/jobs/j/images", {"nothing": "1", "category": "cat"}),
         ("/api/v1/jobs/j/images/not-a-uuid", {}),
         ("/api/v1/jobs/j/dead-letters", {"reason": "bad mood"}),
         ("/api/v1/jobs/j/dead-letters", {"after": "garbage"}),

@@ -5,10 +5,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco
 
 from tests.web.scene import Scene, rectangle, site
 from watson.events import ImageCatalogued
-from watson.web.palette import PALETTE
+from watson.web.palette import PALETTE, colour
 
 SHAPE = (40, 60)
 
@@ -54,6 +55,34 @@ async def test_the_overlay_has_each_mask_in_its_colour_and_nothing_elsewhere(sce
     assert (pixels[:30, :40, 3] > 0).all()
 
 
+async def test_masks_of_one_category_have_one_colour(scene: Scene) -> None:
+    await scene.add_job("j")
+    masks = [rectangle(SHAPE, slice(n, n + 10), slice(0, 40), category="dog", score=0.9 - n / 100) for n in (0, 20)]
+    event = await scene.add_image("j", "file:///a.jpg", gradient(*SHAPE), masks)
+    async with site(scene) as client, client.get(address(event, "overlay.png")) as answer:
+        pixels = rgba(await answer.read())
+    assert tuple(pixels[5, 5]) == tuple(pixels[25, 5]) == (*PALETTE[1], 110)
+
+
+async def test_a_browser_gets_the_masks_as_run_lengths_that_are_the_overlays_masks(scene: Scene) -> None:
+    event = await catalogued(scene)
+    async with site(scene) as client:
+        async with client.get(address(event, "masks.json?size=30")) as answer:
+            drawing = await answer.json()
+        overlays = {}
+        for index in (0, 1):
+            async with client.get(address(event, f"overlay.png?size=30&mask={index}")) as answer:
+                overlays[index] = rgba(await answer.read())[..., 3] > 0
+    assert drawing["size"] == [20, 30]
+    assert [(one["index"], one["category"], one["colour"]) for one in drawing["masks"]] == [
+        (0, "cat", colour(0)),
+        (1, "dog", colour(1)),
+    ], "the larger first, so that the smaller lies on top"
+    for one in drawing["masks"]:
+        pixels = coco.decode({"size": drawing["size"], "counts": one["counts"]}).astype(bool)
+        assert (pixels == overlays[one["index"]]).all()
+
+
 async def test_masks_can_be_chosen(scene: Scene) -> None:
     event = await catalogued(scene)
     async with site(scene) as client, client.get(address(event, "overlay.png?mask=1")) as answer:
@@ -79,8 +108,21 @@ async def test_a_masks_place_in_the_gallery_overlay_is_its_place_in_the_picture(
 )
 async def test_a_wrong_choice_of_masks_or_size_is_400(scene: Scene, query: str) -> None:
     event = await catalogued(scene)
-    async with site(scene) as client, client.get(address(event, f"overlay.png?{query}")) as answer:
-        assert answer.status == 400
+    async with site(scene) as client:
+        for name in ("overlay.png", "masks.json"):
+            async with client.get(address(event, f"{name}?{query}")) as answer:
+                assert answer.status == 400
+
+
+@pytest.mark.parametrize(("size", "status"), [("320", 200), ("640", 200), ("321", 400), ("", 400), ("0640", 400)])
+async def test_thumbnails_come_in_two_sizes(scene: Scene, size: str, status: int) -> None:
+    await scene.add_job("j")
+    event = await scene.add_image("j", "file:///a.jpg", gradient(450, 900), [], suffix="jpg")
+    async with site(scene) as client, client.get(address(event, f"thumbnail.jpg?size={size}")) as answer:
+        assert answer.status == status
+        if status == 200:
+            with Image.open(io.BytesIO(await answer.read())) as image:
+                assert image.size == (int(size), int(size) // 2)
 
 
 @pytest.mark.parametrize(("suffix", "content_type"), [("png", "image/png"), ("jpg", "image/jpeg")])
@@ -105,7 +147,9 @@ async def test_a_thumbnail_is_small_upright_and_looks_the_same(
     assert np.abs(pixels - gradient(size[1], size[0])).mean() < 5
 
 
-@pytest.mark.parametrize("name", ["picture", "thumbnail.jpg", "overlay.png", "overlay.png?mask=0&size=320"])
+@pytest.mark.parametrize(
+    "name", ["picture", "thumbnail.jpg", "overlay.png", "overlay.png?mask=0&size=320", "masks.json?size=320"]
+)
 async def test_what_a_browser_has_is_not_sent_again(scene: Scene, name: str) -> None:
     event = await catalogued(scene)
     async with site(scene) as client:
@@ -128,7 +172,10 @@ async def test_different_overlays_have_different_tags(scene: Scene) -> None:
         "overlay.png?mask=0",
         "overlay.png?mask=1",
         "overlay.png?size=320",
+        "masks.json",
+        "masks.json?size=320",
         "thumbnail.jpg",
+        "thumbnail.jpg?size=640",
         "picture",
     ]
     async with site(scene) as client:
@@ -165,7 +212,7 @@ async def test_a_forged_row_cannot_be_used_to_read_other_objects(scene: Scene, k
     )
     await scene.catalogue.put_image(forged)
     async with site(scene) as client:
-        for name in ("picture", "thumbnail.jpg", "overlay.png"):
+        for name in ("picture", "thumbnail.jpg", "overlay.png", "masks.json"):
             async with client.get(address(event, name)) as answer:
                 assert answer.status == 502
                 assert "secret" not in (await answer.text()).replace(key, "")
@@ -176,7 +223,7 @@ async def test_an_object_that_was_altered_is_not_served(scene: Scene) -> None:
     await scene.objects.put(event.normalised.object, b"something else")
     await scene.objects.put(event.masks_object, b"something else")
     async with site(scene) as client:
-        for name in ("picture", "thumbnail.jpg", "overlay.png"):
+        for name in ("picture", "thumbnail.jpg", "overlay.png", "masks.json"):
             async with client.get(address(event, name)) as answer:
                 assert answer.status == 502
                 assert "object-altered" in (await answer.json())["error"]

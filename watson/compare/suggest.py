@@ -12,9 +12,9 @@ from uuid import UUID
 
 from watson.compare.pictures import compared
 from watson.compare.side import Side
-from watson.compare.uncertainty import Doubt, doubt
 from watson.events import ImageCatalogued
 from watson.storage.in_step import images_of
+from watson.storage.uncertainty import Doubt, doubt
 
 __all__ = ["Suggestion", "Suggestions", "choose", "suggest"]
 

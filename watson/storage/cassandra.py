@@ -17,15 +17,17 @@ from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, ModelEv
 from watson.settings import Settings
 from watson.storage.cassandra_buckets import in_waves
 from watson.storage.cassandra_cluster import cassandra_address
+from watson.storage.cassandra_find import find_by_key, find_by_uncertainty
 from watson.storage.cassandra_images import CassandraImages
 from watson.storage.cassandra_letters import CassandraLetters
 from watson.storage.cassandra_schema import STEPS_DONE, migrate_keyspace
 from watson.storage.cassandra_session import CassandraSession
 from watson.storage.cassandra_statements import SHARDS, TABLES, Cql, shard_of
-from watson.storage.catalogue import DeadLetterRow, JobRow, MaskRow, Page, StageCount
-from watson.storage.cursors import Listing, Position, check_limit, page_of, position_of
+from watson.storage.catalogue import DeadLetterRow, Found, JobRow, MaskRow, Page, StageCount
+from watson.storage.cursors import Listing, Position, check_limit, page_of, position_of, rank_of
 from watson.storage.schema_steps import check_schema, schema_steps
 from watson.storage.stored import WITHDRAWN, dump, evaluations_of, job_rows, micros, models_of
+from watson.storage.wanted import Order, Wanted
 
 __all__ = ["CassandraCatalogue"]
 
@@ -138,6 +140,16 @@ class CassandraCatalogue:
         check_limit(limit)
         rows = await self._db.images.page(job, position_of(Listing.IMAGES, after), limit + 1)
         return page_of(Listing.IMAGES, rows, limit, lambda event: Position(event.image_key))
+
+    async def find(
+        self, job: str, wanted: Wanted, *, order: Order = Order.KEY, after: str | None = None, limit: int = 100
+    ) -> Found:
+        """Images of a job that are wanted; `watson.storage.cassandra_find` says how far one answer looks."""
+        check_limit(limit)
+        images = self._db.images
+        if order is Order.UNCERTAINTY:
+            return await find_by_uncertainty(images, job, wanted, rank_of(after), limit)
+        return await find_by_key(images, job, wanted, position_of(Listing.IMAGES, after), limit)
 
     async def image(self, job: str, image_key: UUID) -> ImageCatalogued | None:
         """One catalogued image; None where there is none."""

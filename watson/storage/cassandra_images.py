@@ -5,20 +5,21 @@ own rows, which no other revision overwrites. A writer first writes its rows, th
 takes away all but the newest. Of two writers at the same time at least one sees both, since each looks after its own
 write and reads and writes go to quorums. What is taken away is deleted at its own timestamp: the deletion also covers
 a write of the same rows that comes later, and never anything newer. That timestamp is the event's time, or that of the
-repair that wrote the rows again.
+repair that wrote the rows again. The entry by uncertainty of each revision comes and goes likewise.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from watson.events import ImageCatalogued
 from watson.storage.cassandra_buckets import in_waves, rows_across_buckets
+from watson.storage.cassandra_ranks import CassandraRanks
 from watson.storage.cassandra_session import CassandraSession
 from watson.storage.cassandra_statements import BUCKETS, Cql, bucket_of
 from watson.storage.catalogue import MaskRow
@@ -39,6 +40,7 @@ class CassandraImages:
     def __init__(self, session: CassandraSession, prepared: dict[str, Any]) -> None:
         self._session = session
         self._prepared = prepared
+        self.ranks = CassandraRanks(session, prepared)
 
     async def put(self, event: ImageCatalogued, at: datetime | None = None) -> None:
         """Write the image and its masks, then take away older revisions.
@@ -47,18 +49,33 @@ class CassandraImages:
             event: what the rows say.
             at: when a repair said it again: the rows are the same, but written later than what deleted them.
         """
+        await self.ranks.put(event, revision(event.time, dump(event)), micros(at or event.time))
         await self._session.execute_together(self._insertions(event, at))
         place = (event.job, bucket_of(event.image_key), event.image_key)
         revisions = [row.revision for row in await self._session.execute(self._prepared[Cql.REVISIONS], place)]
         for outdated in revisions[1:]:  # newest first, as they are clustered
             for row in await self._session.execute(self._prepared[Cql.REVISION], (*place, outdated)):
-                deletions = self._deletions(load(ImageCatalogued, row.event), outdated, row.written)
-                await self._session.execute_together(deletions)
+                older = load(ImageCatalogued, row.event)
+                await self.ranks.delete(older, outdated, row.written)
+                await self._session.execute_together(self._deletions(older, outdated, row.written))
 
     async def one(self, job: str, key: UUID) -> ImageCatalogued | None:
         """The newest revision of one image."""
         rows = await self._session.execute(self._prepared[Cql.IMAGE], (job, bucket_of(key), key))
         return load(ImageCatalogued, rows[0].event) if rows else None
+
+    async def those(self, job: str, keys: Sequence[UUID]) -> list[tuple[ImageCatalogued, bytes] | None]:
+        """The newest revision of each image; None where there is none."""
+
+        async def read(key: UUID) -> list[Any]:
+            return await self._session.execute(self._prepared[Cql.IMAGE_REVISION], (job, bucket_of(key), key))
+
+        found = await in_waves(read, keys)
+
+        def loaded() -> list[tuple[ImageCatalogued, bytes] | None]:
+            return [(load(ImageCatalogued, rows[0].event), rows[0].revision) if rows else None for rows in found]
+
+        return await asyncio.to_thread(loaded)
 
     async def page(self, job: str, after: Position | None, wanted: int) -> list[ImageCatalogued]:
         """Images by key."""

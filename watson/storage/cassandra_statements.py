@@ -6,7 +6,7 @@ import zlib
 from enum import StrEnum
 from uuid import UUID
 
-__all__ = ["BUCKETS", "SHARDS", "TABLES", "Cql", "bucket_of", "shard_of"]
+__all__ = ["BUCKETS", "LEVELS", "PARTS", "SHARDS", "TABLES", "Cql", "bucket_of", "level_of", "part_of", "shard_of"]
 
 BUCKETS = 256
 """Partitions of one job in each table of images, masks and dead letters."""
@@ -14,12 +14,38 @@ BUCKETS = 256
 SHARDS = 16
 """Partitions of the tables of jobs and models."""
 
-TABLES = ("jobs", "job_counts", "images", "masks", "dead_letters", "dead_letters_by_reason", "models", "evaluations")
+LEVELS = 21
+"""Of uncertainty, in twentieths, 1 alone being the last. With `PARTS`, 84 partitions of one job."""
+
+PARTS = 4
+"""Partitions of one level of a job: where a third of 9 million images are equally uncertain, 46 MB each."""
+
+TABLES = (
+    "jobs",
+    "job_counts",
+    "images",
+    "images_by_uncertainty",
+    "masks",
+    "dead_letters",
+    "dead_letters_by_reason",
+    "models",
+    "evaluations",
+)
 
 
 def bucket_of(key: UUID) -> int:
     """The bucket of an image or dead letter: 0–255, so that the order of buckets is the order of keys."""
     return key.bytes[0]
+
+
+def level_of(uncertainty: float) -> int:
+    """The level of an uncertainty in 0–1: 0–20, and never a higher one for a lesser uncertainty."""
+    return int(uncertainty * (LEVELS - 1))
+
+
+def part_of(key: UUID) -> int:
+    """Which of a level's partitions has the image: 0–3."""
+    return key.bytes[0] % PARTS
 
 
 def shard_of(name: str) -> int:
@@ -51,6 +77,25 @@ class Cql(StrEnum):
     # GROUP BY gives the first row of each group: the newest revision.
     IMAGES = "SELECT event FROM images WHERE job = ? AND bucket = ? GROUP BY image_key LIMIT ?"
     IMAGES_AFTER = "SELECT event FROM images WHERE job = ? AND bucket = ? AND image_key > ? GROUP BY image_key LIMIT ?"
+
+    IMAGE_REVISION = "SELECT event, revision FROM images WHERE job = ? AND bucket = ? AND image_key = ? LIMIT 1"
+
+    PUT_RANK = (
+        "INSERT INTO images_by_uncertainty (job, level, part, uncertainty, image_key, revision) "
+        "VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+    )
+    DELETE_RANK = (
+        "DELETE FROM images_by_uncertainty USING TIMESTAMP ? "
+        "WHERE job = ? AND level = ? AND part = ? AND uncertainty = ? AND image_key = ? AND revision = ?"
+    )
+    RANKS = (
+        "SELECT uncertainty, image_key, revision FROM images_by_uncertainty "
+        "WHERE job = ? AND level = ? AND part = ? LIMIT ?"
+    )
+    RANKS_AFTER = (
+        "SELECT uncertainty, image_key, revision FROM images_by_uncertainty WHERE job = ? AND level = ? AND part = ? "
+        "AND (uncertainty, image_key) < (?, ?) LIMIT ?"
+    )
 
     PUT_MASK = (
         "INSERT INTO masks (job, bucket, category, image_key, mask_index, revision, mask) "

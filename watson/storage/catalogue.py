@@ -22,8 +22,9 @@ from watson.events import (
     ModelRegistered,
     ModelWithdrawn,
 )
+from watson.storage.wanted import Order, Wanted
 
-__all__ = ["Catalogue", "DeadLetterRow", "JobRow", "MaskRow", "Page", "StageCount"]
+__all__ = ["Catalogue", "DeadLetterRow", "Found", "JobRow", "MaskRow", "Page", "StageCount"]
 
 
 Item = TypeVar("Item")
@@ -82,6 +83,18 @@ class Page(_Row, Generic[Item]):
 
     items: tuple[Item, ...]
     cursor: str | None = None
+
+
+class Found(Page[ImageCatalogued]):
+    """A page of what was looked for. With a cursor it may be short, or empty: the search goes on behind it.
+
+    Attributes:
+        cursor: where to go on; None where there are no more.
+        searched: at least so many images were looked at where that was many enough to stop; None where the page ends
+            because it is full, or because there are no more.
+    """
+
+    searched: int | None = None
 
 
 class Catalogue(Protocol):
@@ -159,6 +172,21 @@ class Catalogue(Protocol):
 
     async def images(self, job: str, *, after: str | None = None, limit: int = 100) -> Page[ImageCatalogued]:
         """Catalogued images of a job, by image key."""
+        ...
+
+    async def find(
+        self,
+        job: str,
+        wanted: Wanted,
+        *,
+        order: Order = Order.KEY,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Found:
+        """Images of a job that are wanted. Looks at a bounded number of them, so that every answer comes soon.
+
+        Cursors belong to the order, not to what is wanted.
+        """
         ...
 
     async def image(self, job: str, image_key: UUID) -> ImageCatalogued | None:

@@ -17,12 +17,25 @@ from uuid import UUID
 from watson.errors import UserError
 from watson.storage.catalogue import Page
 
-__all__ = ["LARGEST_PAGE", "Listing", "Position", "check_limit", "cursor_of", "page_of", "position_of"]
+__all__ = [
+    "LARGEST_PAGE",
+    "Listing",
+    "Position",
+    "Rank",
+    "check_limit",
+    "cursor_of",
+    "page_of",
+    "position_of",
+    "rank_cursor",
+    "rank_of",
+]
 
 LARGEST_PAGE = 10_000
 """Rows; keeps a page's memory bounded (some tens of MB)."""
 
 _LAYOUT = struct.Struct(">B16sI")
+_RANK_LAYOUT = struct.Struct(">Bd16sH")  # the last two bytes are 0: so that no cursor ends in "="
+_RANK = 4  # as the members of `Listing`
 
 Item = TypeVar("Item")
 
@@ -57,14 +70,49 @@ def position_of(listing: Listing, cursor: str | None) -> Position | None:
     if cursor is None:
         return None
     try:
-        packed = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
-        kind, key, place = _LAYOUT.unpack(packed)
+        kind, key, place = _LAYOUT.unpack(_unpacked(cursor))
     except (UnicodeEncodeError, binascii.Error, struct.error):
         kind, key, place = None, b"", 0
     if kind != listing or place > 0x7FFFFFFF:
-        name = listing.name.lower().replace("_", " ")
-        raise UserError(f"{cursor[:60]!r} is not a cursor of {name}: pass one that a page of them gave, or none.")
+        raise _refused(cursor, listing.name.lower().replace("_", " "))
     return Position(UUID(bytes=key), place)
+
+
+class Rank(NamedTuple):
+    """Place of an image in the order of uncertainty, 0–1; of two, the later one in a listing is the lesser."""
+
+    uncertainty: float
+    key: UUID
+
+
+def rank_cursor(rank: Rank) -> str:
+    """The rank as 36 characters of base64url."""
+    return base64.urlsafe_b64encode(_RANK_LAYOUT.pack(_RANK, rank.uncertainty, rank.key.bytes, 0)).decode()
+
+
+def rank_of(cursor: str | None) -> Rank | None:
+    """The inverse of `rank_cursor`; None for None, which is the beginning.
+
+    Raises:
+        UserError: the cursor is not one that this listing gave out.
+    """
+    if cursor is None:
+        return None
+    try:
+        kind, uncertainty, key, rest = _RANK_LAYOUT.unpack(_unpacked(cursor))
+    except (UnicodeEncodeError, binascii.Error, struct.error):
+        kind, uncertainty, key, rest = None, 0.0, b"", 0
+    if kind != _RANK or rest or not 0 <= uncertainty <= 1:  # also false for NaN
+        raise _refused(cursor, "images by uncertainty")
+    return Rank(uncertainty, UUID(bytes=key))
+
+
+def _unpacked(cursor: str) -> bytes:
+    return base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
+
+
+def _refused(cursor: str, name: str) -> UserError:
+    return UserError(f"{cursor[:60]!r} is not a cursor of {name}: pass one that a page of them gave, or none.")
 
 
 def check_limit(limit: int) -> None:

@@ -1,7 +1,8 @@
 """Numbered steps of a database's schema: files ``schema/NNNN_what.sql`` and ``.cql``, applied once, in order.
 
-A step that was released is never edited: a change is a further step. Statements end with ``;`` at the end of a line
-and are written so that doing them twice does no harm (``IF NOT EXISTS``).
+A step that was released is never edited: a change is a further step. Statements end with ``;`` at the end of a line.
+Those for Cassandra are written so that doing them twice does no harm (``IF NOT EXISTS``); SQLite does a step and
+records it in one transaction.
 """
 
 from __future__ import annotations

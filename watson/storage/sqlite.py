@@ -12,9 +12,10 @@ from pathlib import Path
 from uuid import UUID
 
 from watson.events import ImageCatalogued, ImageQuarantined, JobChanged, ModelEvaluated, ModelRegistered, ModelWithdrawn
-from watson.storage.catalogue import DeadLetterRow, JobRow, MaskRow, Page, StageCount
-from watson.storage.cursors import Listing, Position, check_limit, page_of, position_of
+from watson.storage.catalogue import DeadLetterRow, Found, JobRow, MaskRow, Page, StageCount
+from watson.storage.cursors import Listing, Position, check_limit, page_of, position_of, rank_of
 from watson.storage.sqlite_connections import Operation, SqliteReaders, SqliteWriter
+from watson.storage.sqlite_find import find_by_key, find_by_uncertainty
 from watson.storage.sqlite_schema import check_file, migrate_file
 from watson.storage.stored import (
     NO_JOB,
@@ -28,6 +29,8 @@ from watson.storage.stored import (
     models_of,
     revision,
 )
+from watson.storage.uncertainty import doubt
+from watson.storage.wanted import Order, Wanted, area_of
 
 __all__ = ["SqliteCatalogue"]
 
@@ -35,6 +38,15 @@ _TABLES = ("jobs", "job_counts", "images", "masks", "dead_letters", "models", "e
 _LETTERS = "SELECT event, resolved FROM dead_letters WHERE job = ? AND id > ? ORDER BY id LIMIT ?"
 _LETTER = "SELECT event, resolved FROM dead_letters WHERE job = ? AND id = ?"
 _LETTERS_OF = "SELECT event, resolved FROM dead_letters WHERE reason = ? AND job = ? AND id > ? ORDER BY id LIMIT ?"
+_PUT_IMAGE = (
+    "INSERT INTO images (job, image_key, revision, event, uncertainty, masks) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET revision = excluded.revision, event = excluded.event, "
+    "uncertainty = excluded.uncertainty, masks = excluded.masks WHERE excluded.revision >= revision"
+)
+_PUT_MASK = (
+    "INSERT OR REPLACE INTO masks (job, category, image_key, mask_index, mask, score, area) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _PUT_MODEL = (
     "INSERT INTO models (name, model_version, revision, event) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
     "revision = excluded.revision, event = excluded.event WHERE excluded.revision >= revision"
@@ -111,17 +123,18 @@ class SqliteCatalogue:
         """A catalogued image and its masks; those of an older event of the same image go."""
         key = event.image_key.bytes
         version, text = _revised(event)
-        masks = [(event.job, mask.category, key, mask.index, mask.model_dump_json()) for mask in event.masks]
 
         def put(db: sqlite3.Connection) -> None:
-            changed = db.execute(
-                "INSERT INTO images (job, image_key, revision, event) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "revision = excluded.revision, event = excluded.event WHERE excluded.revision >= revision",
-                (event.job, key, version, text),
-            ).rowcount
-            if changed:
+            values = (event.job, key, version, text, doubt(event).value, len(event.masks))
+            if db.execute(_PUT_IMAGE, values).rowcount:
                 db.execute("DELETE FROM masks WHERE job = ? AND image_key = ?", (event.job, key))
-                db.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?)", masks)
+                db.executemany(
+                    _PUT_MASK,
+                    (
+                        (event.job, m.category, key, m.index, m.model_dump_json(), m.score, area_of(event, m))
+                        for m in event.masks
+                    ),
+                )
 
         await self._write(put)
 
@@ -180,6 +193,17 @@ class SqliteCatalogue:
 
         rows = await self._reading.read(read)
         return page_of(Listing.IMAGES, rows, limit, lambda event: Position(event.image_key))
+
+    async def find(
+        self, job: str, wanted: Wanted, *, order: Order = Order.KEY, after: str | None = None, limit: int = 100
+    ) -> Found:
+        """Images of a job that are wanted; `watson.storage.sqlite_find` says how far one answer looks."""
+        check_limit(limit)
+        if order is Order.UNCERTAINTY:
+            rank = rank_of(after)
+            return await self._reading.read(lambda db: find_by_uncertainty(db, job, wanted, rank, limit))
+        start = position_of(Listing.IMAGES, after)
+        return await self._reading.read(lambda db: find_by_key(db, job, wanted, start, limit))
 
     async def image(self, job: str, image_key: UUID) -> ImageCatalogued | None:
         """One catalogued image; None where there is none."""

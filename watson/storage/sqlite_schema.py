@@ -9,8 +9,11 @@ from pathlib import Path
 import stamina
 
 from watson.errors import UserError
+from watson.events import ImageCatalogued
 from watson.storage.schema_steps import check_schema, refuse_newer, schema_steps
 from watson.storage.sqlite_connections import BUSY_SECONDS, connect
+from watson.storage.stored import load
+from watson.storage.uncertainty import doubt
 
 __all__ = ["check_file", "migrate_file"]
 
@@ -70,6 +73,7 @@ def _migrate(path: Path) -> list[str]:
         connection.execute(_STEPS_TABLE)
         done = _steps_done(connection)
         refuse_newer(f"sqlite:{path}", done, schema_steps("sql"))
+        connection.create_function("uncertainty_of", 1, _uncertainty_of)
         missing = [step for step in schema_steps("sql") if step.number not in done]
         for step in missing:
             for statement in step.statements:
@@ -80,6 +84,14 @@ def _migrate(path: Path) -> list[str]:
         return [step.name for step in missing]
     finally:
         connection.close()  # rolls back what was not committed
+
+
+def _uncertainty_of(event: str) -> float | None:
+    """For step 3: of a stored image. None where the row is damaged, which is said when it is read."""
+    try:
+        return doubt(load(ImageCatalogued, event)).value
+    except UserError:
+        return None
 
 
 def _steps_done(connection: sqlite3.Connection) -> set[int]:

@@ -1,4 +1,9 @@
-"""The JSON API under ``/api/v1/``: read only, bounded lists with opaque cursors, errors as ``{"error": …}``."""
+"""The JSON API under ``/api/v1/``: read only, bounded lists with opaque cursors, errors as ``{"error": …}``.
+
+Images of a job can be looked for (`watson.web.gallery.view`): ``category`` (several), ``least_score``, ``most_score``,
+``least_area``, ``most_area`` (0–1; area as a fraction of the picture), ``nothing=1``, and ``order=uncertainty``. A list
+of them may be short, or empty, and go on all the same: where ``searched`` says that the search stopped on its way.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from aiohttp import web
 
 from watson.storage.catalogue import Page
 from watson.web.documents import dead_letter_document, image_document, model_document
+from watson.web.gallery.view import order_of, wanted_of
 from watson.web.guard import add_page, json_response
 from watson.web.history import history_document
 from watson.web.log_search import Histories
@@ -58,10 +64,11 @@ class _Api:
 
     async def images(self, request: web.Request) -> web.Response:
         row = await self._queries.job(request.match_info["job"])
-        page = await self._queries.images(
-            row.job.job, request.query.get("category"), after_of(request), limit_of(request, _DEFAULT_LIMIT)
+        found = await self._queries.find(
+            row.job.job, wanted_of(request), order_of(request), after_of(request), limit_of(request, _DEFAULT_LIMIT)
         )
-        return _listing("images", page, image_document)
+        images = [image_document(event) for event in found.items]
+        return json_response({"images": images, "cursor": found.cursor, "searched": found.searched})
 
     async def image(self, request: web.Request) -> web.Response:
         row = await self._queries.job(request.match_info["job"])

@@ -63,6 +63,7 @@ def image_document(event: ImageCatalogued) -> dict[str, Any]:
             "page": page,
             "picture": f"{page}/picture",
             "overlay": f"{page}/overlay.png",
+            "masks": f"{page}/masks.json",
             "thumbnail": f"{page}/thumbnail.jpg",
         },
     }

@@ -13,17 +13,27 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import orjson
 from aiohttp import web
 from cachetools import LRUCache
 
 from watson.errors import ReasonCode, Refused
 from watson.events import ImageCatalogued, Normalised
-from watson.model.masks import decode_masks
+from watson.model.masks import StoredMask, decode_masks
 from watson.settings import Settings
 from watson.storage.keys import MASKS_KEY, PICTURE_KEY
 from watson.storage.objects import ObjectStore
+from watson.web.palette import colour
 from watson.web.queries import Queries
-from watson.web.rendering import OVERLAY_LIMIT, THUMBNAIL_LIMIT, VERSION, overlay, thumbnail
+from watson.web.rendering import (
+    LARGE_THUMBNAIL,
+    OVERLAY_LIMIT,
+    THUMBNAIL_LIMIT,
+    VERSION,
+    overlay,
+    run_lengths,
+    thumbnail,
+)
 
 __all__ = ["Images", "overlay_version"]
 
@@ -38,7 +48,7 @@ _LEAST_OVERLAY = 16
 
 
 class Images:
-    """Routes under ``/jobs/{job}/images/{image_key}/``: ``picture``, ``overlay.png`` and ``thumbnail.jpg``.
+    """Routes under ``/jobs/{job}/images/{image_key}/``: picture, its thumbnail and its masks, as PNG and as JSON.
 
     Every answer has an entity tag of its content. With ``?v=`` as the pages write it, browsers never ask again.
     """
@@ -68,21 +78,35 @@ class Images:
         )
 
     async def thumbnail(self, request: web.Request) -> web.StreamResponse:
-        """A small JPEG of the picture, without masks."""
+        """A small JPEG of the picture, without masks; ``?size=640`` makes it larger."""
         event = await self._event(request)
+        limit = _thumbnail_size(request)
 
-        tag = _digest("thumbnail", event.normalised.sha256, str(THUMBNAIL_LIMIT))
+        tag = _digest("thumbnail", event.normalised.sha256, str(limit))
         return await self._answer(
             request,
             tag=tag,
             version=event.normalised.sha256[:12],
             content_type="image/jpeg",
-            make=lambda: self.small(event.normalised),
+            make=lambda: self.small(event.normalised, limit),
             keep=True,
         )
 
     async def overlay(self, request: web.Request) -> web.StreamResponse:
         """The catalogued masks as a transparent PNG; ``?mask=0&mask=2`` chooses some, ``?size=320`` bounds its side."""
+        return await self._drawn(request, "overlay", "image/png", _compose)
+
+    async def masks(self, request: web.Request) -> web.StreamResponse:
+        """The same masks for a browser that draws them itself: small run lengths with their colours, as JSON."""
+        return await self._drawn(request, "masks", "application/json", _run_lengths)
+
+    async def _drawn(
+        self,
+        request: web.Request,
+        name: str,
+        content_type: str,
+        draw: Callable[[list[StoredMask], ImageCatalogued, int], bytes],
+    ) -> web.StreamResponse:
         event = await self._event(request)
         chosen = _chosen_masks(request, event)
         limit = _overlay_size(request)
@@ -90,20 +114,20 @@ class Images:
         async def make() -> bytes:
             _checked_key(MASKS_KEY, event.masks_object)
             data = await self._fetch(event.masks_object, event.masks_sha256, _MASKS_LIMIT)
-            return await self.in_thread(lambda: _compose(data, event, chosen, limit))
+            return await self.in_thread(lambda: draw(_largest_first(data, event, chosen), event, limit))
 
-        tag = _digest("overlay", overlay_version(event), ",".join(map(str, chosen)), str(limit))
+        tag = _digest(name, overlay_version(event), ",".join(map(str, chosen)), str(limit))
         return await self._answer(
-            request, tag=tag, version=overlay_version(event), content_type="image/png", make=make, keep=True
+            request, tag=tag, version=overlay_version(event), content_type=content_type, make=make, keep=True
         )
 
     async def _event(self, request: web.Request) -> ImageCatalogued:
         return await self._queries.image(request.match_info["job"], request.match_info["image_key"])
 
-    async def small(self, normalised: Normalised) -> bytes:
+    async def small(self, normalised: Normalised, limit: int = THUMBNAIL_LIMIT) -> bytes:
         """A JPEG of a normalised picture; raises `Refused` where it is not what the event says, or not Watson's."""
         data = await self._picture(normalised)
-        return await self.in_thread(lambda: thumbnail(data, normalised.width, normalised.height))
+        return await self.in_thread(lambda: thumbnail(data, normalised.width, normalised.height, limit))
 
     async def in_thread(self, work: Callable[[], Made]) -> Made:
         """Do CPU work in the threads that are for pictures."""
@@ -145,19 +169,38 @@ class Images:
 
 def overlay_version(event: ImageCatalogued) -> str:
     """Changes whenever the masks of an image do; goes into the overlay's address as ``v``."""
-    return _digest("masks", event.masks_sha256, ",".join(str(mask.index) for mask in event.masks))[:12]
+    return _digest("drawn", event.masks_sha256, ",".join(str(mask.index) for mask in event.masks))[:12]
 
 
-def _compose(data: bytes, event: ImageCatalogued, chosen: list[int], limit: int) -> bytes:
-    """The overlay of some masks of an image. Decodes one mask at a time: a large picture's masks take much memory."""
+def _largest_first(data: bytes, event: ImageCatalogued, chosen: list[int]) -> list[StoredMask]:
+    """Some masks of an image, so that each lies on top of those that are larger."""
     file = decode_masks(data)
     size = (event.normalised.width, event.normalised.height)
     if (file.width, file.height) != size or any(index >= len(file.masks) for index in chosen):
         raise Refused(
             ReasonCode.OBJECT_ALTERED, f"{event.masks_object} does not hold the masks that the catalogue names."
         )
-    largest_first = sorted((file.masks[index] for index in chosen), key=lambda mask: (-mask.area, mask.index))
-    return overlay(((mask.index, mask.pixels()) for mask in largest_first), *size, limit)
+    return sorted((file.masks[index] for index in chosen), key=lambda mask: (-mask.area, mask.index))
+
+
+# Both decode one mask at a time: a large picture's masks take much memory.
+def _compose(masks: list[StoredMask], event: ImageCatalogued, limit: int) -> bytes:
+    pixels = ((mask.category_id, mask.pixels()) for mask in masks)
+    return overlay(pixels, event.normalised.width, event.normalised.height, limit)
+
+
+def _run_lengths(masks: list[StoredMask], event: ImageCatalogued, limit: int) -> bytes:
+    pixels = (mask.pixels() for mask in masks)
+    size, counts = run_lengths(pixels, event.normalised.width, event.normalised.height, limit)
+    return orjson.dumps(
+        {
+            "size": size,
+            "masks": [
+                {"index": mask.index, "category": mask.category, "colour": colour(mask.category_id), "counts": runs}
+                for mask, runs in zip(masks, counts, strict=True)
+            ],
+        }
+    )
 
 
 def _chosen_masks(request: web.Request, event: ImageCatalogued) -> list[int]:
@@ -169,6 +212,13 @@ def _chosen_masks(request: web.Request, event: ImageCatalogued) -> list[int]:
     if unknown := [text for text in asked if text not in texts]:
         raise web.HTTPBadRequest(text=f"mask={unknown[0]!r}: this image has no such mask.")
     return sorted({texts[text] for text in asked})
+
+
+def _thumbnail_size(request: web.Request) -> int:
+    text = request.query.get("size", str(THUMBNAIL_LIMIT))
+    if text not in (str(THUMBNAIL_LIMIT), str(LARGE_THUMBNAIL)):  # two alone: each is kept in the cache
+        raise web.HTTPBadRequest(text=f"size={text!r}: {THUMBNAIL_LIMIT} or {LARGE_THUMBNAIL} is wanted.")
+    return int(text)
 
 
 def _overlay_size(request: web.Request) -> int:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import faust
 from aiohttp import web
 
-from watson.events import ImageCatalogued
+from watson.storage.wanted import Wanted
 from watson.web.documents import STAGE_ORDER, model_document
+from watson.web.gallery.cards import Card, address_of, overlay_address, picture_addresses
+from watson.web.gallery.neighbours import neighbours
+from watson.web.gallery.view import View
 from watson.web.guard import add_page
 from watson.web.images import overlay_version
 from watson.web.log_search import Histories
 from watson.web.queries import Queries, after_of, image_key_of
-from watson.web.rendering import THUMBNAIL_LIMIT
 from watson.web.state import State
 from watson.web.templating import page
 
 __all__ = ["mount_pages"]
 
 _JOBS_ON_A_PAGE = 50
-_PICTURES_ON_A_PAGE = 48
+_PICTURES_SHOWN = 12
 _CATEGORIES_SHOWN = 20
 
 
@@ -68,7 +69,8 @@ class _Pages:
         job = await self._state.whole_job(request.match_info["job"])
         name, category = job["job"], request.query.get("category") or None
         categories = list(job["categories"].items())
-        pictures = await self._queries.images(name, category, after_of(request), _PICTURES_ON_A_PAGE)
+        view = View(Wanted(categories=(category,) if category else ()))
+        pictures = await self._queries.find(name, view.wanted, view.order, None, _PICTURES_SHOWN)
         return page(
             "job.html",
             job=job,
@@ -79,9 +81,8 @@ class _Pages:
             categories=categories,
             histogram=categories[:_CATEGORIES_SHOWN],
             category=category,
-            cards=[_Card.of(event, category) for event in pictures.items],
-            further=_next(job["links"]["page"], pictures.cursor, category=category),
-            first=after_of(request) is None,
+            cards=[Card.of(event, view) for event in pictures.items],
+            gallery=view.address(f"{job['links']['page']}/gallery"),
         )
 
     async def image(self, request: web.Request) -> web.Response:
@@ -95,10 +96,11 @@ class _Pages:
             event=event,
             masks=sorted(event.masks, key=lambda mask: (-mask.score, mask.index)),
             chosen=chosen,
-            here=_address(event),
-            picture=f"{_address(event)}/picture?{urlencode({'v': event.normalised.sha256[:12]})}",
-            overlay_base=f"{_address(event)}/overlay.png?{urlencode({'v': overlay_version(event)})}",
-            overlay=_overlay(event, chosen),
+            here=address_of(event),
+            picture=picture_addresses(event)[0],
+            overlay_base=f"{address_of(event)}/overlay.png?{urlencode({'v': overlay_version(event)})}",
+            overlay=overlay_address(event, chosen),
+            way=await neighbours(self._queries, request, event),
         )
 
     async def history(self, request: web.Request) -> web.Response:
@@ -115,44 +117,6 @@ class _Pages:
 
     async def datasets(self, _request: web.Request) -> web.Response:
         return page("datasets.html", datasets=await self._queries.datasets())
-
-
-@dataclass(frozen=True, slots=True)
-class _Card:
-    """One picture of a gallery. With a category, its masks alone are drawn."""
-
-    event: ImageCatalogued
-    page: str
-    thumbnail: str
-    overlay: str | None
-    names: list[str]
-
-    @classmethod
-    def of(cls, event: ImageCatalogued, category: str | None) -> _Card:
-        shown = [mask for mask in event.masks if category is None or mask.category == category]
-        return cls(
-            event=event,
-            page=_address(event),
-            thumbnail=f"{_address(event)}/thumbnail.jpg?{urlencode({'v': event.normalised.sha256[:12]})}",
-            overlay=_overlay(event, [mask.index for mask in shown], THUMBNAIL_LIMIT),
-            names=list(dict.fromkeys(mask.category for mask in sorted(event.masks, key=lambda mask: -mask.score))),
-        )
-
-
-def _address(event: ImageCatalogued) -> str:
-    return f"/jobs/{event.job}/images/{event.image_key}"  # a job's id is safe in a path (see `JobId`)
-
-
-def _overlay(event: ImageCatalogued, chosen: list[int], size: int | None = None) -> str | None:
-    """Address of the overlay of some masks; None where none is to be drawn."""
-    if not chosen:
-        return None
-    query: list[tuple[str, str]] = [("v", overlay_version(event))]
-    if size is not None:
-        query.append(("size", str(size)))
-    if len(chosen) < len(event.masks):
-        query.extend(("mask", str(index)) for index in chosen)
-    return f"{_address(event)}/overlay.png?{urlencode(query)}"
 
 
 def _next(path: str, cursor: str | None, **query: str | None) -> str | None:

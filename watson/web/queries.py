@@ -12,7 +12,8 @@ from aiohttp import web
 
 from watson.errors import ReasonCode
 from watson.events import ImageCatalogued, ModelEvaluated, ModelRegistered
-from watson.storage.catalogue import Catalogue, DeadLetterRow, JobRow, Page
+from watson.storage.catalogue import Catalogue, DeadLetterRow, Found, JobRow, Page
+from watson.storage.wanted import Order, Wanted
 from watson.web.fresh import Fresh
 
 __all__ = ["MOST_ITEMS", "Queries", "Reasons", "after_of", "image_key_of", "limit_of", "uuid_of"]
@@ -24,7 +25,6 @@ _JOBS_SECONDS = 1.0
 _SUMMARY_SECONDS = 15.0
 _LETTERS_COUNTED = 5000
 _LETTERS_PAGE = 500
-_IMAGES_AT_ONCE = 8
 _MOST_CURSOR = 4096
 _UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
@@ -92,20 +92,9 @@ class Queries:
         """One image; None where it is not catalogued (yet, or because it is quarantined)."""
         return await self._catalogue.image(job, key)
 
-    async def images(self, job: str, category: str | None, after: str | None, limit: int) -> Page[ImageCatalogued]:
-        """Images of a job; with ``category``, those that have a mask of it (each once on a page)."""
-        if category is None:
-            return await self._catalogue.images(job, after=after, limit=limit)
-        masks = await self._catalogue.masks(job, category, after=after, limit=limit)
-        keys = list(dict.fromkeys(row.image_key for row in masks.items))
-        at_once = asyncio.Semaphore(_IMAGES_AT_ONCE)
-
-        async def fetch(key: UUID) -> ImageCatalogued | None:
-            async with at_once:
-                return await self._catalogue.image(job, key)
-
-        found = await asyncio.gather(*map(fetch, keys))
-        return Page(items=tuple(event for event in found if event is not None), cursor=masks.cursor)
+    async def find(self, job: str, wanted: Wanted, order: Order, after: str | None, limit: int) -> Found:
+        """Images of a job that are wanted."""
+        return await self._catalogue.find(job, wanted, order=order, after=after, limit=limit)
 
     async def categories(self, job: str) -> list[tuple[str, int]]:
         """Categories with their number of masks, most first."""

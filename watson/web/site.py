@@ -11,6 +11,7 @@ from watson.storage.objects import ObjectStore
 from watson.web.api import mount_api
 from watson.web.changes import mount_changes
 from watson.web.flow.sampler import Sampler
+from watson.web.gallery.pages import mount_gallery
 from watson.web.guard import add_page, guard
 from watson.web.images import Images
 from watson.web.log_search import Histories
@@ -40,9 +41,11 @@ def mount_site(app: faust.App, catalogue: Catalogue, objects: ObjectStore, setti
     mount_api(app, queries, state, histories)
     mount_pages(app, queries, state, histories)
     mount_streams(app, state)
+    mount_gallery(app, queries, state)
     for name, handler in (
         ("picture", images.picture),
         ("overlay.png", images.overlay),
+        ("masks.json", images.masks),
         ("thumbnail.jpg", images.thumbnail),
     ):
         add_page(app, "/jobs/{job}/images/{image_key}/" + name, handler)

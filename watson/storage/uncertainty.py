@@ -1,13 +1,13 @@
 """How much a person's look at a picture would tell: by what the model itself doubts, and where another contradicts it.
 
-Pure, and from the catalogue's rows alone: scores, boxes and categories; no pixels.
+Pure, and from the catalogue's rows alone: scores, boxes and categories; no pixels. The catalogue keeps images in the
+order of this number, and `watson suggest` chooses by it: change it, and catalogues are to be rebuilt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import fmean
 
 from watson.events import ImageCatalogued, MaskRecord
@@ -73,10 +73,14 @@ def _unsure(event: ImageCatalogued) -> tuple[float, str]:
 
 def _contested(masks: Sequence[MaskRecord]) -> tuple[float, str]:
     part, reason = 0.0, ""
-    for one, other in combinations(sorted(masks, key=lambda mask: -mask.score), 2):
-        close = 1 - (one.score - other.score)
-        if close > part and one.category != other.category and box_iou(one.box, other.box) >= _SAME_PLACE:
-            part, reason = close, f"{one.category} {one.score:.0%} or {other.category} {other.score:.0%}"
+    best_first = sorted(masks, key=lambda mask: -mask.score)
+    for place, one in enumerate(best_first):
+        for other in map(best_first.__getitem__, range(place + 1, len(best_first))):
+            close = 1 - (one.score - other.score)
+            if close <= part:
+                break  # nor is any further one closer
+            if one.category != other.category and box_iou(one.box, other.box) >= _SAME_PLACE:
+                part, reason = close, f"{one.category} {one.score:.0%} or {other.category} {other.score:.0%}"
     return part, reason
 
 

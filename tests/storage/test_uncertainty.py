@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.storage.events import catalogued
-from watson.compare.uncertainty import box_iou, doubt
 from watson.events import ImageCatalogued
+from watson.storage.uncertainty import box_iou, doubt
 
 HERE, BESIDE = (10.0, 10.0, 50.0, 50.0), (100.0, 10.0, 50.0, 50.0)
 
