@@ -251,6 +251,7 @@ class ImageLinks(_Answer):
     page: str
     picture: str
     overlay: str
+    masks: str
     thumbnail: str
 
 
@@ -261,10 +262,14 @@ class ImageDocument(ImageCatalogued):
 
 
 class ImageList(_Answer):
-    """Images, by their keys."""
+    """Images, in the order that was asked for."""
 
     images: list[ImageDocument]
     cursor: Cursor
+    searched: Annotated[
+        int | None,
+        Field(description="at least so many were looked at, where that was enough to stop; ask on with the cursor"),
+    ]
 
 
 class FailedRecordDocument(_Answer):

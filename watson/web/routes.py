@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from watson.errors import ReasonCode
+from watson.storage.wanted import Order
 from watson.web import answers
 from watson.web.queries import MOST_ITEMS
 
@@ -75,7 +76,16 @@ _PAGED = (
     Parameter("after", "The `cursor` of the page before.", _TEXT),
     Parameter("limit", "Most items.", {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS, "default": 100}),
 )
-_OF_CATEGORY = Parameter("category", "Only images with a mask of this category.", _TEXT)
+_SHARE: dict[str, object] = {"type": "number", "minimum": 0, "maximum": 1}
+_FOUND_BY = (
+    Parameter("category", "Only images with a mask of one of these categories.", {"type": "array", "items": _TEXT}),
+    Parameter("least_score", "Only images with a mask of at least this score.", _SHARE),
+    Parameter("most_score", "Only images with a mask of at most this score.", _SHARE),
+    Parameter("least_area", "Only images with a mask of at least this fraction of the picture.", _SHARE),
+    Parameter("most_area", "Only images with a mask of at most this fraction of the picture.", _SHARE),
+    Parameter("nothing", "Only images in which nothing was found.", {"type": "string", "enum": ["1"]}),
+    Parameter("order", "By key, or the most uncertain first.", {"type": "string", "enum": list(Order)}),
+)
 _OF_REASON = Parameter("reason", "Only this reason.", {"type": "string", "enum": [code.value for code in ReasonCode]})
 
 _AWAY = (503,)
@@ -111,7 +121,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     _get(
         "/api/v1/jobs/{job}/images", "listImages", "Catalogued images of a job.", answers.ImageList,
-        _OF_CATEGORY, *_PAGED, errors=_LIST_OF_JOB,
+        *_FOUND_BY, *_PAGED, errors=_LIST_OF_JOB,
     ),
     _get(
         "/api/v1/jobs/{job}/images/{image_key}", "getImage", "An image with masks and provenance.",
