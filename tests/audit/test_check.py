@@ -177,7 +177,8 @@ def test_a_mask_row_that_says_something_else_is_found(ledger, a):
 
 
 def test_a_mask_row_that_no_event_speaks_of_is_found(ledger, a):
-    damage(ledger, "INSERT INTO masks SELECT job, 'cow', image_key, 7, replace(mask, '\"index\":0', '\"index\":7') "
+    damage(ledger, "INSERT INTO masks (job, category, image_key, mask_index, mask) "
+                   "SELECT job, 'cow', image_key, 7, replace(mask, '\"index\":0', '\"index\":7') "
                    "FROM masks WHERE image_key = :a AND mask_index = 0")  # fmt: skip
     assert found(run_audit(ledger)) == {("mask-row-without-event", a)}
 
