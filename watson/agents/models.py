@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from watson.agents.attempts import Attempts, Failure
-from watson.agents.replay import replay
+from watson.agents.replay import replay_events
 from watson.errors import ReasonCode, Refused
-from watson.events import Event, ModelRegistered, ModelWithdrawn, decode
+from watson.events import Event, ModelRegistered, ModelWithdrawn
 from watson.model import registry
 from watson.model.segmenter import ModelInfo
 from watson.model.shelf import ModelShelf
@@ -70,13 +70,7 @@ async def registered_models(settings: Settings) -> dict[str, ModelRegistered]:
         BrokerUnavailable: no broker answers.
         UserError: the log cannot be read.
     """
-    events: list[Event] = []
-    async for record in replay(settings, [ModelRegistered.topic]):
-        try:
-            events.append(decode(record))
-        except Refused:
-            continue  # project sends it to the dead letters
-    return standing(events)
+    return standing([event async for event in replay_events(settings, [ModelRegistered.topic])])
 
 
 def standing(events: Iterable[Event]) -> dict[str, ModelRegistered]:

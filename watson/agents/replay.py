@@ -12,11 +12,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from watson.agents.header_names import tolerate_header_names
-from watson.errors import BrokerUnavailable, UserError
-from watson.events import Record
+from watson.errors import BrokerUnavailable, Refused, UserError
+from watson.events import Event, Record, decode
 from watson.settings import Settings
 
-__all__ = ["LogReader", "Place", "open_log", "replay"]
+__all__ = ["LogReader", "Place", "open_log", "replay", "replay_events"]
 
 Place = tuple[str, int]
 """A topic, without prefix, and a partition."""
@@ -27,6 +27,22 @@ _FETCH_BYTES = 1 << 20
 _FETCH_WAIT_MS = 100  # what is read stands there already; and a broker answers a connection's questions one by one
 _PATIENCE_SECONDS = 60.0
 """A broker that delivers nothing for so long, though the end is not reached, is given up on."""
+
+
+async def replay_events(settings: Settings, topics: Sequence[str]) -> AsyncIterator[Event]:
+    """The events of some topics, as `replay` gives their records.
+
+    What cannot be decoded is passed over: whoever reads it first sends it to the dead letters.
+
+    Raises:
+        BrokerUnavailable, UserError: as `replay`.
+    """
+    async for record in replay(settings, topics):
+        try:
+            event = decode(record)
+        except Refused:
+            continue
+        yield event
 
 
 async def replay(settings: Settings, topics: Sequence[str], partition: int | None = None) -> AsyncIterator[Record]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from watson.agents.models import standing
-from watson.agents.replay import replay
+from watson.agents.replay import replay_events
 from watson.agents.topics import verify_topics
-from watson.errors import Refused
 from watson.events import (
     CHAIN,
     REDRIVE,
@@ -24,7 +23,6 @@ from watson.events import (
     ManifestSubmitted,
     ModelRegistered,
     ModelWithdrawn,
-    decode,
 )
 from watson.settings import Settings
 
@@ -126,9 +124,6 @@ async def read_log(job: str, settings: Settings) -> JobLog:
     """
     log = JobLog(job)
     await verify_topics(settings, map(settings.topic, TOPICS))
-    async for record in replay(settings, list(TOPICS)):
-        try:
-            log.take(decode(record))
-        except Refused:
-            continue
+    async for event in replay_events(settings, list(TOPICS)):
+        log.take(event)
     return log

@@ -11,8 +11,8 @@ from watson.actions.manifest import name_of_question
 from watson.cli.labelled import SNAPSHOT
 from watson.cli.printing import print_json
 from watson.cli.session import command_settings, in_loop, open_objects, publish_event
-from watson.errors import Refused, UserError
-from watson.events import TrainingEnded, TrainingRequested, decode
+from watson.errors import UserError
+from watson.events import TrainingEnded, TrainingRequested
 from watson.events import TrainingOptions as EventOptions
 from watson.settings import Settings
 from watson.training.options import TrainingOptions
@@ -75,14 +75,10 @@ def submit_training(
 
 async def _end_of(training: str, settings: Settings) -> TrainingEnded | None:
     """How a training ended, as far as the log knows."""
-    from watson.agents.replay import replay  # noqa: PLC0415 - aiokafka only where it is used
+    from watson.agents.replay import replay_events  # noqa: PLC0415 - aiokafka only where it is used
 
     newest: TrainingEnded | None = None
-    async for record in replay(settings, [TrainingEnded.topic]):
-        try:
-            event = decode(record)
-        except Refused:
-            continue  # project sends it to the dead letters
+    async for event in replay_events(settings, [TrainingEnded.topic]):
         if isinstance(event, TrainingEnded) and event.training == training:
             newest = event if newest is None else max(newest, event, key=lambda one: one.time)
     return newest
