@@ -13,10 +13,10 @@ from watson.errors import ReasonCode, UserError
 from watson.events import REDRIVE, RETRY, FailedRecord
 from watson.settings import Settings
 from watson.storage.catalogue import Catalogue, DeadLetterRow
+from watson.storage.every_letter import every_letter
 
-__all__ = ["Choice", "Retried", "check_reason", "letters", "retry", "to_retry"]
+__all__ = ["Choice", "Retried", "check_reason", "retry", "to_retry"]
 
-_PAGE = 500
 _AT_ONCE = 100
 """Records read whole and sent before the next are: each may have a megabyte."""
 _LOST_NAMED = 5
@@ -82,7 +82,10 @@ async def retry(
         BrokerUnavailable: no broker answers; what was sent until then is sent.
     """
     check_reason(choice.reason)
-    found = letters(rows, choice.job, choice.reason) if choice.letter is None else _one(rows, choice.job, choice.letter)
+    if choice.letter is None:
+        found = every_letter(rows, choice.job, choice.reason)
+    else:
+        found = _one(rows, choice.job, choice.letter)
     chosen = [record async for record in _records(found, choice, most)]
     if chosen:
         await verify_topics(settings, {settings.topic(record.topic) for record in chosen})
@@ -104,18 +107,6 @@ def check_reason(reason: str | None) -> None:
     """
     if reason is not None and reason not in set(ReasonCode):
         raise UserError(f"there is no reason {reason!r}; the reasons are {', '.join(sorted(ReasonCode))}")
-
-
-async def letters(rows: Catalogue, job: str | None, reason: str | None) -> AsyncGenerator[DeadLetterRow]:
-    """All dead letters of a job, page by page."""
-    cursor: str | None = None
-    while True:
-        page = await rows.dead_letters(job, reason=reason, after=cursor, limit=_PAGE)
-        for row in page.items:
-            yield row
-        cursor = page.cursor
-        if cursor is None:
-            return
 
 
 async def _one(rows: Catalogue, job: str | None, letter: UUID) -> AsyncGenerator[DeadLetterRow]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 from watson.audit.findings import Audit
 from watson.audit.log import JobLog
-from watson.storage.catalogue import Catalogue, DeadLetterRow, JobRow, MaskRow
+from watson.storage.catalogue import Catalogue, JobRow, MaskRow
+from watson.storage.every_letter import every_letter
 
 __all__ = ["check_catalogue"]
 
@@ -122,10 +122,10 @@ def _place(row: MaskRow, log: JobLog, right: Counter[UUID], differ: set[UUID], s
 
 
 async def _check_letters(result: Audit, log: JobLog, catalogue: Catalogue) -> None:
-    rows = {row.event.id: row async for row in _letters(result.job, catalogue)}
+    rows = {row.event.id: row async for row in every_letter(catalogue, result.job)}
     indexed: set[UUID] = set()
     for reason in sorted({row.event.reason.value for row in rows.values()}):
-        indexed |= {row.event.id async for row in _letters(result.job, catalogue, reason)}
+        indexed |= {row.event.id async for row in every_letter(catalogue, result.job, reason)}
     for identity, letter in sorted(log.letters.items()):
         if identity not in rows:
             what = f"quarantined in {letter.stage}, but no dead letter in the catalogue: {letter.uri}"
@@ -139,14 +139,3 @@ async def _check_letters(result: Audit, log: JobLog, catalogue: Catalogue) -> No
         result.add("letter-without-event", image, "an open dead letter, but the log does not quarantine the image")
     for image in sorted((closed_images - open_images) & log.quarantined):
         result.add("letter-missing", image, "quarantined, but its dead letter is marked as resolved")
-
-
-async def _letters(job: str, catalogue: Catalogue, reason: str | None = None) -> AsyncIterator[DeadLetterRow]:
-    cursor: str | None = None
-    while True:
-        page = await catalogue.dead_letters(job, reason=reason, after=cursor, limit=_PAGE)
-        for row in page.items:
-            yield row
-        cursor = page.cursor
-        if cursor is None:
-            return

@@ -15,6 +15,7 @@ from watson.cli.session import command_settings, in_loop, job_or_error, open_cat
 from watson.errors import UserError
 from watson.settings import Settings
 from watson.storage.catalogue import Catalogue, DeadLetterRow
+from watson.storage.every_letter import every_letter
 
 if TYPE_CHECKING:
     from watson.actions.retry import Retried
@@ -94,13 +95,13 @@ def _retry(
 
 
 async def _read(settings: Settings, job: str | None, reason: str | None, most: int) -> list[DeadLetterRow]:
-    from watson.actions.retry import check_reason, letters  # noqa: PLC0415 - aiokafka only where it is used
+    from watson.actions.retry import check_reason  # noqa: PLC0415 - aiokafka only where it is used
 
     check_reason(reason)
     found: list[DeadLetterRow] = []
     async with open_catalogue(settings) as rows:
         await _known(rows, job)
-        async with aclosing(letters(rows, job, reason)) as all_:
+        async with aclosing(every_letter(rows, job, reason)) as all_:
             async for row in all_:
                 found.append(row)
                 if len(found) == most:
