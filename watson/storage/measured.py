@@ -45,24 +45,19 @@ class _Measured:
 
     def _timed(self, name: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def timed(*arguments: Any, **options: Any) -> Any:
-            began, result = monotonic(), "failed"
+            began = monotonic()
             try:
                 answer = await call(*arguments, **options)
-                result = "ok"
-            except Refused:
-                result = "refused"
+            except Exception as exc:  # what is cancelled is none: how long it would have taken is not known
+                self._seconds.labels(name, _result_of(exc)).observe(monotonic() - began)
                 raise
-            except Retriable:
-                result = "away"
-                raise
-            except Exception:
-                raise
-            except BaseException:  # cancelled: how long it would have taken is not known
-                result = ""
-                raise
-            finally:
-                if result:
-                    self._seconds.labels(name, result).observe(monotonic() - began)
+            self._seconds.labels(name, "ok").observe(monotonic() - began)
             return answer
 
         return timed
+
+
+def _result_of(exc: Exception) -> str:
+    if isinstance(exc, Refused):
+        return "refused"
+    return "away" if isinstance(exc, Retriable) else "failed"
