@@ -21,6 +21,7 @@ from watson.model import registry
 from watson.model.cards import ModelCard, card_key, weights_key
 from watson.model.kinds import kind_named
 from watson.model.segmenter import ModelInfo, Segmenter
+from watson.model.weights import sha256_now
 from watson.settings import Settings
 from watson.storage.objects import ObjectStore
 
@@ -190,9 +191,8 @@ class ModelShelf:
 def _is_whole(path: Path, sha256: str) -> bool:
     if not path.is_file():
         return False
-    with path.open("rb") as file:  # each time: what a disk forgets has no later time of change
-        if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
-            return True
+    if sha256_now(path) == sha256:
+        return True
     log.warning("weights in the cache are damaged; fetching them again", path=str(path))
     return False
 

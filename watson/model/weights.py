@@ -11,7 +11,7 @@ from pathlib import Path
 
 from watson.errors import UserError
 
-__all__ = ["model_version", "package_file", "sha256_of", "verified"]
+__all__ = ["model_version", "package_file", "sha256_now", "sha256_of", "verified"]
 
 _VERSION_DIGITS = 12
 
@@ -42,10 +42,15 @@ def sha256_of(path: Path) -> str:
     return _hash(path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=64)
-def _hash(path: Path, _size: int, _mtime_ns: int) -> str:
+def sha256_now(path: Path) -> str:
+    """Return the sha256 of a file's bytes, hexadecimal, read anew: what a disk forgets has no later time of change."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, _size: int, _mtime_ns: int) -> str:
+    return sha256_now(path)
 
 
 def verified(path: Path, sha256: str, *, remedy: str) -> Path:
