@@ -83,8 +83,7 @@ class _Discover:
             log.debug("interrupted by a rebalance", why=str(why))
 
     async def repair_jobs(self) -> None:
-        under_way = [job for job in self.board.jobs.values() if job.mark.state in ("listing", "draining")]
-        metrics.JOBS_IN_FLIGHT.set(len(under_way))
+        metrics.JOBS_IN_FLIGHT.set(sum(job.mark.moving for job in self.board.jobs.values()))
         for job in list(self.board.jobs.values()):
             await self.board.relist_if_lost(job)
             await self.board.ask_again_if_lost(job)

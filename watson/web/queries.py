@@ -123,7 +123,7 @@ class Queries:
 
     async def datasets(self) -> dict[str, list[JobRow]]:
         """Dataset name → its jobs."""
-        names, rows = await asyncio.gather(self._catalogue.datasets(), self._jobs.get(None))
+        names, rows = await asyncio.gather(self._catalogue.datasets(), self.all_jobs())
         by_name = {row.job.job: row for row in rows}
         return {name: [by_name[job] for job in jobs if job in by_name] for name, jobs in sorted(names.items())}
 
